@@ -1,0 +1,54 @@
+# Needs make and Python >= 3.11 on the PATH, nothing else: recipes call no other program that set-up did not bring.
+# `make help` explains the targets.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup demo up down status test lint types format contracts lock clean ci
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv/bin
+
+help: ## this list
+	@$(PYTHON) scripts/make_help.py Makefile
+
+setup: ## .venv with the locked packages, Kafka's jars; ends at once when nothing has changed
+	@$(PYTHON) scripts/setup.py
+
+demo: setup ## one day of a support desk in about three minutes, on a real Kafka and PostgreSQL, checked at the end
+	@$(VENV)/opora demo $(ARGS)
+
+up: setup ## start the platform and keep it running; its data stays in .opora
+	@$(VENV)/opora up $(ARGS)
+
+down: setup ## stop what `make up` started
+	@$(VENV)/opora down $(ARGS)
+
+status: setup ## what is running, where, and how it is
+	@$(VENV)/opora status $(ARGS)
+
+test: setup ## all tests, on embedded servers (BROKER=docker: containers; KAFKA_BOOTSTRAP, POSTGRES_DSN: those)
+	@$(VENV)/python -m pytest $(ARGS)
+
+lint: setup ## ruff (rules and format) and the architecture's import rules
+	@$(VENV)/ruff check .
+	@$(VENV)/ruff format --check .
+	@$(VENV)/lint-imports
+
+types: setup ## mypy, strict
+	@$(VENV)/python -m mypy $(ARGS)
+
+format: setup ## rewrite the sources in the one format
+	@$(VENV)/ruff check --fix .
+	@$(VENV)/ruff format .
+
+contracts: setup ## the compatibility gate over all event schemas
+	@$(VENV)/opora contracts check $(ARGS)
+
+lock: setup ## refresh requirements.lock and scripts/bootstrap.lock to the newest allowed versions
+	@$(VENV)/python scripts/lock.py
+
+clean: ## remove .venv and the tools' caches; data of `make up` stays
+	@$(PYTHON) scripts/clean.py
+
+ci: ## everything that must pass before a change is merged
+	@.ci/run
