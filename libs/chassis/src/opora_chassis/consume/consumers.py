@@ -1,0 +1,176 @@
+"""The subscribers of one service process, on FastStream: one per topic, acknowledged after the effect is durable."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from aiokafka import TopicPartition
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaAckableMessage
+from prometheus_client import Counter, Gauge
+
+from opora_chassis.consume.batch import BatchConsumer
+from opora_chassis.consume.record import Record, records_of
+from opora_chassis.consume.subscription import Subscription
+from opora_chassis.marks import FollowMarks, MarkFollower
+from opora_chassis.platform import Platform
+
+log = structlog.get_logger()
+
+LAG = Gauge("opora_consumer_lag_records", "Records not yet consumed, by partition", ["service", "topic", "partition"])
+BATCHES = Counter("opora_consumer_batches_total", "Batches consumed", ["service", "topic"])
+
+_SESSION_TIMEOUT_MS = 6_000
+"""Bounds how long the partitions of a process that was killed wait for another one."""
+_STUCK_SECONDS = 120.0
+
+
+class Consumers:
+    """Every subscription of a service in this process, from `start` to `stop`."""
+
+    def __init__(
+        self, platform: Platform, subscriptions: Sequence[Subscription], follow_marks: FollowMarks | None = None
+    ) -> None:
+        settings = platform.settings
+        self._platform = platform
+        self._broker = KafkaBroker(
+            settings.kafka_bootstrap,
+            client_id=f"opora-{platform.service}",
+            apply_types=False,
+            allow_auto_create_topics=False,
+            graceful_timeout=settings.grace_seconds,
+            logger=logging.getLogger("faststream"),
+            log_level=logging.DEBUG,
+        )
+        self._streams = [_Stream(self._broker, platform, subscription) for subscription in subscriptions]
+        self._moved = asyncio.Event()
+        for stream in self._streams:
+            stream.moved = self._moved
+        self._follow = follow_marks
+        self._stop = asyncio.Event()
+        self._follower: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Join the groups and begin. Raises a KafkaError when the broker does not answer."""
+        await self._broker.start()
+        if self._follow is not None:
+            stream = next(s for s in self._streams if s.subscription.topic == self._follow.topic)
+            follower = MarkFollower(self._platform, self._follow, stream.position_of, self._moved)
+            self._follower = asyncio.create_task(follower.run(self._stop), name="marks")
+
+    async def stop(self) -> None:
+        """Finish the batches in hand, acknowledge them and leave the groups."""
+        self._stop.set()
+        if self._follower is not None:
+            await asyncio.gather(self._follower, return_exceptions=True)
+        await self._broker.stop()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Watch over the streams until `stop`; raises what ended the mark follower, if anything did."""
+        while not stop.is_set():
+            for stream in self._streams:
+                stream.measure()
+            if self._follower is not None and self._follower.done():
+                self._follower.result()
+            try:
+                await asyncio.wait_for(stop.wait(), timeout=1)
+            except TimeoutError:
+                continue
+
+    def checks(self) -> list[tuple[str, bool, str]]:
+        """(name, ok, detail) for readiness: a blown fuse, or a batch that has been in hand for too long."""
+        return [stream.check() for stream in self._streams]
+
+
+class _Stream:
+    """One subscription at work: its subscriber, its batch consumer and how far it came."""
+
+    def __init__(self, broker: KafkaBroker, platform: Platform, subscription: Subscription) -> None:
+        settings = platform.settings
+        self.subscription = subscription
+        self.moved = asyncio.Event()
+        self._service = platform.service
+        self._positions: dict[int, int] = {}
+        self._busy_since: float | None = None
+        self._batches = BatchConsumer(
+            platform.database,
+            subscription,
+            fuse_limit=settings.fuse_limit,
+            fuse_retry_seconds=settings.fuse_retry_seconds,
+        )
+        self._topic = settings.topic_prefix + subscription.topic.name
+        self._subscriber = broker.subscriber(
+            self._topic,
+            group_id=f"{settings.topic_prefix}opora-{platform.service}",
+            batch=True,
+            max_records=settings.consumer_batch_records,
+            batch_timeout_ms=20,
+            auto_offset_reset="earliest",
+            ack_policy=AckPolicy.NACK_ON_ERROR,
+            session_timeout_ms=_SESSION_TIMEOUT_MS,
+            heartbeat_interval_ms=1_500,
+            rebalance_timeout_ms=30_000,
+            max_poll_interval_ms=300_000,
+            parser=self._parse,
+            decoder=_decode,
+        )
+        self._subscriber(self._consume)
+
+    async def _parse(self, raw: Sequence[Any]) -> KafkaAckableMessage:
+        """The batch as it came: FastStream's own parser would skip a header that it cannot read."""
+        return KafkaAckableMessage(body=b"", raw_message=tuple(raw), consumer=self._subscriber.consumer)
+
+    async def _consume(self, records: Sequence[Record]) -> None:
+        self._busy_since = time.monotonic()
+        try:
+            await self._batches.handle(records)
+        finally:
+            self._busy_since = None
+        for record in records:
+            self._positions[record.partition] = record.offset + 1
+        BATCHES.labels(self._service, self.subscription.topic.name).inc()
+        self.moved.set()
+
+    async def position_of(self, partition: int) -> int | None:
+        """The offset below which every record had its effect, or None for a partition of another process."""
+        consumer = self._subscriber.consumer
+        topic_partition = TopicPartition(self._topic, partition)
+        if consumer is None or topic_partition not in consumer.assignment():
+            self._positions.pop(partition, None)
+            return None
+        if partition not in self._positions:
+            committed = await consumer.committed(topic_partition)
+            if committed is None:
+                committed = (await consumer.beginning_offsets([topic_partition]))[topic_partition]
+            self._positions.setdefault(partition, committed)
+        return self._positions[partition]
+
+    def measure(self) -> None:
+        """Note the lag of each partition that this process has."""
+        consumer = self._subscriber.consumer
+        if consumer is None:
+            return
+        for topic_partition in consumer.assignment():
+            end = consumer.highwater(topic_partition)
+            position = self._positions.get(topic_partition.partition)
+            if end is not None and position is not None:
+                labels = (self._service, topic_partition.topic, str(topic_partition.partition))
+                LAG.labels(*labels).set(max(0, end - position))
+
+    def check(self) -> tuple[str, bool, str]:
+        """Whether consumption moves."""
+        name = f"consume {self.subscription.topic.name}"
+        if self._batches.fuse.blown:
+            return name, False, "the fuse has blown: too many events failed in a row"
+        busy = 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
+        if busy > _STUCK_SECONDS:
+            return name, False, f"one batch has been in hand for {busy:.0f} s"
+        return name, True, "moving"
+
+
+async def _decode(message: KafkaAckableMessage) -> list[Record]:
+    return records_of(message.raw_message)

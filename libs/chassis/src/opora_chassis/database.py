@@ -1,0 +1,152 @@
+"""The service's own PostgreSQL: a pool, and transactions that carry state and facts together."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from opora_chassis import outbox
+from opora_chassis.clock import Clock
+from opora_contracts import NewEvent
+
+
+async def _keep_session(_connection: Any) -> None:
+    """Nothing to reset: no code here leaves session state on a pooled connection, and a reset costs a round trip."""
+
+
+async def _prepare(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog", format="text")
+
+
+class Transaction:
+    """One open database transaction. State changes and the facts they cause become durable together, or not at all."""
+
+    def __init__(self, connection: Any, *, now: datetime, source: str) -> None:
+        self.now = now
+        """The transaction's timestamp on the platform's clock: live facts of this transaction carry it."""
+        self._connection = connection
+        self._source = source
+        self._emitted: list[NewEvent] = []
+        self._after_commit: list[Callable[[], None]] = []
+
+    async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """All rows."""
+        rows: list[asyncpg.Record] = await self._connection.fetch(sql, *arguments)
+        return rows
+
+    async def fetchrow(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
+        """The first row, or None."""
+        row: asyncpg.Record | None = await self._connection.fetchrow(sql, *arguments)
+        return row
+
+    async def fetchval(self, sql: str, *arguments: Any) -> Any:
+        """The first column of the first row, or None."""
+        return await self._connection.fetchval(sql, *arguments)
+
+    async def execute(self, sql: str, *arguments: Any) -> str:
+        """Run a statement; returns PostgreSQL's command tag."""
+        tag: str = await self._connection.execute(sql, *arguments)
+        return tag
+
+    async def executemany(self, sql: str, arguments: Iterable[Sequence[Any]]) -> None:
+        """Run a statement once per row of arguments, pipelined."""
+        await self._connection.executemany(sql, arguments)
+
+    def emit(self, *events: NewEvent) -> None:
+        """Publish these facts, in this order, if and only if this transaction commits.
+
+        Call it after the aggregate's row is locked or inserted: outbox ids of one key then follow commit order.
+        """
+        self._emitted.extend(events)
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call back once the transaction is durable; a hint only, since a crash may come in between."""
+        self._after_commit.append(callback)
+
+    async def flush(self) -> bool:
+        """Write the emitted facts into the outbox; True when there were any."""
+        if not self._emitted:
+            return False
+        await outbox.write(self._connection, self._source, self._emitted)
+        self._emitted.clear()
+        return True
+
+    def committed(self) -> None:
+        """Tell those who asked."""
+        for callback in self._after_commit:
+            callback()
+
+
+class Database:
+    """A pool of connections to one service's database."""
+
+    def __init__(self, pool: asyncpg.Pool, *, service: str, clock: Clock) -> None:
+        self.pool = pool
+        self.clock = clock
+        self.source = f"/opora/{service}"
+        self.outbox_written = asyncio.Event()
+        """Set after a commit that wrote facts: the relay of this process need not wait for its poll."""
+
+    @classmethod
+    async def open(cls, dsn: str, *, service: str, clock: Clock, pool_size: int = 10) -> "Database":
+        """Connect. Raises OSError or an asyncpg error when the server does not answer within 5 s."""
+        pool = await asyncpg.create_pool(
+            dsn,
+            min_size=1,
+            max_size=pool_size,
+            init=_prepare,
+            reset=_keep_session,
+            timeout=5,
+            command_timeout=60,
+            server_settings={"application_name": f"opora-{service}", "idle_in_transaction_session_timeout": "60s"},
+        )
+        return cls(pool, service=service, clock=clock)
+
+    async def close(self) -> None:
+        """Close every connection; what still runs after 5 s is cut off."""
+        try:
+            await asyncio.wait_for(self.pool.close(), timeout=5)
+        except TimeoutError:
+            self.pool.terminate()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """BEGIN … COMMIT; an exception rolls everything back, emitted facts included.
+
+        Waits at most 5 s for a free connection, then raises TimeoutError. After an error *in* COMMIT the outcome is
+        unknown to this process; whoever repeats the work is protected by idempotency keys, sequences or the inbox.
+        """
+        async with self.pool.acquire(timeout=5) as connection:
+            async with connection.transaction():
+                now = self.clock.warp(await connection.fetchval("select now()"))
+                tx = Transaction(connection, now=now, source=self.source)
+                yield tx
+                wrote = await tx.flush()
+            tx.committed()
+            if wrote:
+                self.outbox_written.set()
+
+    async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """All rows, read outside a transaction."""
+        async with self.pool.acquire(timeout=5) as connection:
+            rows: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
+            return rows
+
+    async def fetchrow(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
+        """The first row, or None, read outside a transaction."""
+        async with self.pool.acquire(timeout=5) as connection:
+            row: asyncpg.Record | None = await connection.fetchrow(sql, *arguments)
+            return row
+
+    async def fetchval(self, sql: str, *arguments: Any) -> Any:
+        """The first column of the first row, or None, read outside a transaction."""
+        async with self.pool.acquire(timeout=5) as connection:
+            return await connection.fetchval(sql, *arguments)
+
+    async def now(self) -> datetime:
+        """The database's current time on the platform's clock."""
+        return self.clock.warp(await self.fetchval("select clock_timestamp()"))

@@ -1,0 +1,112 @@
+"""A service's HTTP application: its routes, and around each request the log line, the metric and the trace."""
+
+import time
+from collections.abc import Sequence
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Depends, FastAPI, Request
+from prometheus_client import Histogram
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from opora_chassis.http.errors import PROBLEM_RESPONSE, install_error_handlers, problem_of, problem_response
+from opora_chassis.http.health import CheckSource, health_routes
+from opora_chassis.http.keys import KeyRing
+from opora_chassis.http.limits import BodyLimits
+from opora_chassis.platform import Platform
+from opora_chassis.telemetry import span_from
+
+log = structlog.get_logger()
+
+REQUEST_SECONDS = Histogram(
+    "opora_http_request_seconds",
+    "Time from a request's head to its answer's end",
+    ["service", "method", "route", "status"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+_UNLOGGED_PREFIXES = ("/health/", "/metrics")
+
+
+def platform_of(request: Request) -> Platform:
+    """The platform that this application was built on."""
+    platform: Platform = request.app.state.platform
+    return platform
+
+
+PlatformDependency = Annotated[Platform, Depends(platform_of)]
+
+
+def build_app(
+    platform: Platform,
+    routers: Sequence[APIRouter] = (),
+    checks: Sequence[CheckSource] = (),
+    *,
+    form_paths: Sequence[str] = (),
+) -> FastAPI:
+    """The application with its documentation at /docs, health and metrics; `form_paths` begin pages that take forms."""
+    app = FastAPI(title=f"Opora {platform.service}", redoc_url=None, responses={"default": PROBLEM_RESPONSE})
+    app.state.platform = platform
+    app.state.keys = KeyRing(platform.database)
+    install_error_handlers(app)
+    for router in routers:
+        app.include_router(router)
+    app.router.routes.extend(health_routes(checks))
+    # The one added last stands outermost.
+    app.add_middleware(BodyLimits, max_body_bytes=platform.settings.max_body_bytes, form_paths=form_paths)
+    app.add_middleware(Observed, service=platform.service)
+    return app
+
+
+class Observed:
+    """ASGI middleware: continues the caller's trace, measures and logs each request, answers any exception."""
+
+    def __init__(self, app: ASGIApp, *, service: str) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; an exception becomes an answer unless the answer has begun."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 0
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        with span_from(Headers(scope=scope).get("traceparent"), f"{scope['method']} {self._service}"):
+            try:
+                await self._app(scope, receive, sending)
+            except Exception as error:
+                response = problem_response(problem_of(error), scope["path"])
+                if status:  # half an answer is out: only breaking the connection can tell the caller
+                    raise
+                await response(scope, receive, sending)
+            finally:
+                self._record(scope, status, time.perf_counter() - started)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        route = _route_of(scope)
+        REQUEST_SECONDS.labels(self._service, scope["method"], route, status).observe(seconds)
+        if not scope["path"].startswith(_UNLOGGED_PREFIXES):
+            log.info(
+                "request_served",
+                method=scope["method"],
+                route=route,
+                status=status,
+                milliseconds=round(seconds * 1000, 1),
+            )
+
+
+def _route_of(scope: Scope) -> str:
+    """The route's pattern: a label with few values, whatever callers ask for."""
+    pattern: str | None = getattr(scope.get("route"), "path", None)
+    if pattern is not None:
+        return pattern
+    endpoint = scope.get("endpoint")
+    return "unmatched" if endpoint is None else endpoint.__name__

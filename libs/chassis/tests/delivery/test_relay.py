@@ -1,0 +1,155 @@
+"""The relay: every committed fact reaches its topic, in order per key, whatever dies in between."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from opora_chassis.marks import FollowMarks, Mark
+from opora_chassis.relay import Relay, shard_share
+from opora_contracts import NewEvent
+from opora_contracts.tickets import TicketNoted
+from opora_contracts.topics import TICKETS
+
+from .conftest import Cell, wait_until
+
+
+async def published(cell: Cell) -> dict[str, list[int]]:
+    """Sequences per key on the ticket topic, in log order."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=cell.bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(cell.prefix + TICKETS.name, p) for p in range(TICKETS.partitions)]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        found: dict[str, list[int]] = {}
+        missing = sum(ends.values())
+        while missing:
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                for record in records:
+                    sequence = int(dict(record.headers)["ce_sequence"])
+                    found.setdefault(record.key.decode(), []).append(sequence)
+                    missing -= 1
+        return found
+    finally:
+        await consumer.stop()
+
+
+def note_of(ticket: UUID, at: datetime) -> NewEvent:
+    """The first fact of a ticket."""
+    return NewEvent(data=TicketNoted(ticket_id=ticket, message_id=uuid4()), subject=str(ticket), sequence=1, time=at)
+
+
+async def outbox_empty(cell: Cell) -> bool:
+    """Whether every fact was acknowledged."""
+    return bool(await cell.database.fetchval("select count(*) = 0 from outbox"))
+
+
+async def test_facts_arrive_in_order_per_key(cell: Cell) -> None:
+    """Facts of many transactions stand on the topic once each, each key in its order."""
+    tickets = [uuid4() for _ in range(20)]
+    async with cell.relaying():
+        for sequence in (1, 2, 3):
+            await asyncio.gather(*(cell.emit(ticket, sequence) for ticket in tickets))
+        await wait_until(lambda: outbox_empty(cell), "the outbox is empty")
+    assert await published(cell) == {str(ticket): [1, 2, 3] for ticket in tickets}
+
+
+async def test_a_rolled_back_transaction_publishes_nothing(cell: Cell) -> None:
+    """A fact without its state change never leaves."""
+    kept, lost = uuid4(), uuid4()
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012  the failure has to come inside the transaction
+        async with cell.database.transaction() as tx:
+            tx.emit(note_of(lost, tx.now))
+            await tx.flush()
+            raise ZeroDivisionError
+    async with cell.relaying():
+        await cell.emit(kept, 1)
+        await wait_until(lambda: outbox_empty(cell), "the outbox is empty")
+    assert await published(cell) == {str(kept): [1]}
+
+
+async def test_a_relay_killed_between_acknowledgement_and_deletion_sends_again(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next relay repeats what the first could not delete: a duplicate for consumers to skip, never a loss."""
+    ticket = uuid4()
+    await cell.emit(ticket, 1, 2)
+
+    async def die(self: Relay, rows: Any) -> None:
+        await asyncio.gather(*(self._send(row.topic, row.partition, [row]) for row in rows))
+        raise SystemError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Relay, "_publish", die)
+        with pytest.raises(SystemError):
+            await Relay(cell.platform).run(asyncio.Event())
+    assert not await outbox_empty(cell)
+    async with cell.relaying():
+        await wait_until(lambda: outbox_empty(cell), "the outbox is empty")
+    assert sorted((await published(cell))[str(ticket)]) == [1, 1, 2, 2]
+    async with cell.consuming():
+        await cell.wait_seen(ticket, [1, 2])
+    assert await cell.letters() == []
+
+
+async def test_two_relays_divide_the_shards_and_keep_order(cell: Cell) -> None:
+    """Two relays hold two shards each; together they publish everything once and in order."""
+    tickets = [uuid4() for _ in range(30)]
+    async with cell.relaying() as first, cell.relaying() as second:
+
+        async def divided() -> bool:
+            return len(first._held) == 2 and len(second._held) == 2
+
+        await wait_until(divided, "each relay holds two shards")
+        for sequence in (1, 2, 3, 4):
+            await asyncio.gather(*(cell.emit(ticket, sequence) for ticket in tickets))
+        await wait_until(lambda: outbox_empty(cell), "the outbox is empty")
+        assert not first._held & second._held
+    assert await published(cell) == {str(ticket): [1, 2, 3, 4] for ticket in tickets}
+
+
+@pytest.mark.parametrize(("shards", "members", "share"), [(4, 1, 4), (4, 2, 2), (4, 3, 2), (4, 9, 1), (1, 1, 1)])
+def test_shard_share_covers_all_shards(shards: int, members: int, share: int) -> None:
+    """Each relay's part is the rounded-up share, so that no shard is left over."""
+    assert shard_share(shards, members) == share
+
+
+async def test_a_mark_waits_for_open_transactions_and_for_the_consumer(cell: Cell) -> None:
+    """A watermark passes an instant only when every fact before it was applied, one still uncommitted then included."""
+    ticket = uuid4()
+    watermarks: dict[int, datetime] = {}
+
+    async def note(marks: Any, _tx: Any) -> None:
+        for mark in marks:
+            assert isinstance(mark, Mark)
+            watermarks[mark.partition] = max(mark.complete_before, watermarks.get(mark.partition, mark.complete_before))
+
+    async def no_imports(_connection: Any) -> list[tuple[str, datetime]]:
+        return []
+
+    async with cell.consuming(follow_marks=FollowMarks(TICKETS, note)), cell.relaying(no_imports):
+
+        async def all_marked() -> bool:
+            return len(watermarks) == TICKETS.partitions
+
+        await wait_until(all_marked, "every partition has a watermark")
+        async with cell.database.transaction() as tx:
+            started = tx.now
+            after_start = await cell.database.now()
+            tx.emit(note_of(ticket, tx.now))
+
+            async def marks_reached_the_transaction() -> bool:
+                return min(watermarks.values()) == started
+
+            await wait_until(marks_reached_the_transaction, "watermarks stand at the open transaction's start")
+        await cell.wait_seen(ticket, [1])
+
+        async def passed() -> bool:
+            return min(watermarks.values()) > after_start
+
+        await wait_until(passed, "watermarks move on after the commit")
+    assert started < after_start < datetime.now(UTC)
