@@ -33,4 +33,5 @@ _TRANSIENT = (
 
 def is_transient(error: BaseException) -> bool:
     """Whether the failure lies in the surroundings (network, database, broker) and not in the event or the code."""
-    return isinstance(error, _TRANSIENT)
+    # asyncpg says InterfaceError for an argument of the wrong type too; that one is a ValueError and will not pass.
+    return isinstance(error, _TRANSIENT) and not isinstance(error, ValueError)

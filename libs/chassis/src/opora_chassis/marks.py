@@ -17,6 +17,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from opora_chassis.database import Database, Transaction
+from opora_chassis.errors import is_transient
 from opora_chassis.identifiers import new_id
 from opora_chassis.platform import Platform
 from opora_contracts import Event, Topic
@@ -183,7 +184,7 @@ class MarkFollower:
                         self._note(decode(record.key, record.value, record.headers))
                 if polled or self._moved.is_set():
                     self._moved.clear()
-                    await self._release()
+                    await self._release_unless_cut_off()
         finally:
             await consumer.stop()
 
@@ -195,6 +196,15 @@ class MarkFollower:
         if len(pending) >= _PENDING_MARKS:
             pending.pop()
         pending.append((data.offset, data.complete_before))
+
+    async def _release_unless_cut_off(self) -> None:
+        """Marks that a broken connection swallows are made good by the next ones: each supersedes those before it."""
+        try:
+            await self._release()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("marks_wait", error=repr(error))
 
     async def _release(self) -> None:
         released: list[Mark] = []

@@ -13,6 +13,7 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
 from prometheus_client import Counter, Gauge
 
+from opora_chassis.consume import wire
 from opora_chassis.consume.batch import BatchConsumer
 from opora_chassis.consume.record import Record, records_of
 from opora_chassis.consume.subscription import Subscription
@@ -35,6 +36,7 @@ class Consumers:
     def __init__(
         self, platform: Platform, subscriptions: Sequence[Subscription], follow_marks: FollowMarks | None = None
     ) -> None:
+        wire.install()
         settings = platform.settings
         self._platform = platform
         self._broker = KafkaBroker(
