@@ -239,3 +239,23 @@ async def test_stopping_finishes_the_batch_in_hand(cell: Cell) -> None:
     async with cell.consuming():
         await asyncio.wait_for(handling.wait(), 20)
     assert await cell.seen(ticket) == [1]
+
+
+async def test_the_inbox_forgets_what_its_topic_no_longer_holds(cell: Cell) -> None:
+    """Old entries go, young ones stay: a duplicate is recognised for longer than the topic can deliver it."""
+    async with cell.database.transaction() as tx:
+        await tx.execute(
+            "insert into inbox (consumer, source, event_id, received_at)"
+            " values ('opora.requests', '//monitor', 'old', now() - interval '9 days'),"
+            " ('opora.requests', '//monitor', 'young', now() - interval '7 days')"
+        )
+    async with cell.consuming() as consumers:
+        stop = asyncio.Event()
+        watch = asyncio.create_task(consumers.run(stop))
+
+        async def pruned() -> bool:
+            return [row["event_id"] for row in await cell.database.fetch("select event_id from inbox")] == ["young"]
+
+        await wait_until(pruned, "only the young entry is left")
+        stop.set()
+        await watch

@@ -13,21 +13,27 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
 from prometheus_client import Counter, Gauge
 
-from opora_chassis.consume import wire
+from opora_chassis.consume import dead_letters, guards, wire
 from opora_chassis.consume.batch import BatchConsumer
 from opora_chassis.consume.record import Record, records_of
 from opora_chassis.consume.subscription import Subscription
+from opora_chassis.errors import is_transient
 from opora_chassis.marks import FollowMarks, MarkFollower
 from opora_chassis.platform import Platform
 
 log = structlog.get_logger()
 
 LAG = Gauge("opora_consumer_lag_records", "Records not yet consumed, by partition", ["service", "topic", "partition"])
+DEAD_LETTERS = Gauge("opora_dead_letters", "Records that wait for a person or behind one that does", ["service"])
+PARKED_KEYS = Gauge("opora_parked_keys", "Keys whose events wait", ["service"])
 BATCHES = Counter("opora_consumer_batches_total", "Batches consumed", ["service", "topic"])
 
 _SESSION_TIMEOUT_MS = 6_000
 """Bounds how long the partitions of a process that was killed wait for another one."""
 _STUCK_SECONDS = 120.0
+_CARE_SECONDS = 10.0
+_INBOX_SECONDS = 8 * 24 * 3600
+"""A day longer than the topic of foreign requests keeps its records."""
 
 
 class Consumers:
@@ -73,15 +79,34 @@ class Consumers:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch over the streams until `stop`; raises what ended the mark follower, if anything did."""
+        next_care = 0.0
         while not stop.is_set():
             for stream in self._streams:
                 stream.measure()
             if self._follower is not None and self._follower.done():
                 self._follower.result()
+            if time.monotonic() >= next_care:
+                await self._care()
+                next_care = time.monotonic() + _CARE_SECONDS
             try:
                 await asyncio.wait_for(stop.wait(), timeout=1)
             except TimeoutError:
                 continue
+
+    async def _care(self) -> None:
+        """Show what waits for a person, and forget what no topic can bring again; next time if the database is away."""
+        service, database = self._platform.service, self._platform.database
+        try:
+            letters, keys = await dead_letters.counts(database)
+            async with database.transaction() as tx:
+                await guards.prune_inbox(tx, older_than_seconds=_INBOX_SECONDS)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.debug("care_put_off", error=repr(error))
+        else:
+            DEAD_LETTERS.labels(service).set(letters)
+            PARKED_KEYS.labels(service).set(keys)
 
     def checks(self) -> list[tuple[str, bool, str]]:
         """(name, ok, detail) for readiness: a blown fuse, or a batch that has been in hand for too long."""
