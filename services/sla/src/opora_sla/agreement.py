@@ -1,0 +1,281 @@
+"""Agreements: the document an operator writes, what it means to a clock, and which one applies to a ticket."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
+
+from opora_contracts.vocabulary import Channel, Kind, Metric, Priority, WaitingOn
+from opora_sla.calendar import Calendar, Interval
+
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+Until = Literal["resolved", "closed"]
+Amount = Annotated[float, Field(strict=True, ge=0, le=1_000_000)]
+Percent = Annotated[int, Field(strict=True, ge=1, le=99)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Names = Annotated[tuple[Name, ...], Field(min_length=1)]
+
+WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DEFAULT_WARNINGS: tuple[Percent, ...] = (75,)
+_WALL_TIME = re.compile(r"(?:([01]\d|2[0-3]):([0-5]\d)|(24):(00))")
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Target(_Document):
+    """A budget of working time: the sum of its parts, in whole seconds, at least one."""
+
+    days: Amount = 0
+    """Days of 24 working hours."""
+    hours: Amount = 0
+    minutes: Amount = 0
+    seconds: Amount = 0
+
+    @property
+    def total_seconds(self) -> int:
+        """The sum of the parts."""
+        return round(self.days * 86_400 + self.hours * 3_600 + self.minutes * 60 + self.seconds)
+
+    @model_serializer
+    def _parts(self) -> dict[str, Any]:
+        parts = {"days": self.days, "hours": self.hours, "minutes": self.minutes, "seconds": self.seconds}
+        return {unit: int(amount) if amount == int(amount) else amount for unit, amount in parts.items() if amount}
+
+    @model_validator(mode="after")
+    def _is_a_budget(self) -> Target:
+        if self.total_seconds < 1:
+            raise ValueError('a target needs working time, for example {"hours": 4}')
+        return self
+
+
+class ResponseMetric(_Document):
+    """How fast the support side answers the customer."""
+
+    targets: Annotated[dict[Priority, Target], Field(min_length=1)]
+    """A priority that is absent has no clock."""
+    pauses: tuple[WaitingOn, ...] = ()
+    """Holds during which the clock stands still. None by default: a hold is no answer."""
+    warn_at_percent: tuple[Percent, ...] = DEFAULT_WARNINGS
+    """Shares of the budget at which a warning is given."""
+
+
+class ResolutionMetric(ResponseMetric):
+    """How fast the request is done."""
+
+    until: Until = "resolved"
+    """`resolved`: until the support side holds it for done, each reopening with a fresh budget.
+    `closed`: until the case is over; a reopening before that goes on with the same clock."""
+    pauses: tuple[WaitingOn, ...] = (WaitingOn.CUSTOMER,)
+    """Holds during which the clock stands still. By default, while the customer is asked."""
+
+
+class Metrics(_Document):
+    """What the agreement promises. A metric that is absent is not measured."""
+
+    first_response: ResponseMetric | None = None
+    next_response: ResponseMetric | None = None
+    resolution: ResolutionMetric | None = None
+
+    @model_validator(mode="after")
+    def _promises_something(self) -> Metrics:
+        if not (self.first_response or self.next_response or self.resolution):
+            raise ValueError("an agreement needs at least one of first_response, next_response, resolution")
+        return self
+
+
+class Conditions(_Document):
+    """Which tickets the agreement is for, judged as they were when created. Every list that is given must match."""
+
+    organization_id: Annotated[tuple[UUID, ...], Field(min_length=1)] | None = None
+    tier: Names | None = None
+    product: Names | None = None
+    kind: Annotated[tuple[Kind, ...], Field(min_length=1)] | None = None
+    priority: Annotated[tuple[Priority, ...], Field(min_length=1)] | None = None
+    channel: Annotated[tuple[Channel, ...], Field(min_length=1)] | None = None
+    external_source: Names | None = None
+
+    def given(self) -> dict[str, frozenset[str]]:
+        """The allowed values of each dimension that is restricted."""
+        lists = self.model_dump(mode="json", exclude_none=True)
+        return {dimension: frozenset(values) for dimension, values in lists.items()}
+
+
+class AgreementDocument(_Document):
+    """An agreement as its author writes it. Unknown fields are refused, by name."""
+
+    name: Name
+    time_zone: str = "UTC"
+    """An IANA name, such as Europe/Berlin."""
+    weekly_hours: dict[Weekday, tuple[tuple[str, str], ...]] | None = None
+    """Open hours as [from, to] in local wall time, "HH:MM", up to "24:00". A day that is absent is closed; without
+    the whole field every hour is open."""
+    holidays: tuple[date, ...] = ()
+    """Local dates that are closed all day."""
+    metrics: Metrics
+    conditions: Conditions = Conditions()
+    rank: Annotated[int, Field(strict=True, ge=-1_000_000, le=1_000_000)] = 0
+    """Among the agreements that match a ticket, the one of the highest rank applies."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_is_known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{name!r} is no IANA time zone; write one such as Europe/Berlin or UTC") from None
+        return name
+
+    @field_validator("weekly_hours")
+    @classmethod
+    def _hours_are_in_order(cls, hours: dict[Weekday, tuple[tuple[str, str], ...]] | None) -> Any:
+        if hours is None:
+            return None
+        if not any(hours.values()):
+            raise ValueError("no day is open; leave weekly_hours out for round the clock")
+        for day, stretches in hours.items():
+            _stretches(day, stretches)
+        return hours
+
+    def as_json(self) -> dict[str, Any]:
+        """The document with its defaults written out, so that it means the same for ever."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    @property
+    def calendar(self) -> Calendar:
+        """The working time that the document describes."""
+        week = None
+        if self.weekly_hours is not None:
+            week = tuple(_stretches(day, self.weekly_hours.get(day, ())) for day in WEEKDAYS)
+        return Calendar(time_zone=self.time_zone, weekly_hours=week, holidays=frozenset(self.holidays))
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an agreement promises about one metric, ready for a clock."""
+
+    targets_seconds: Mapping[Priority, int]
+    pauses: frozenset[WaitingOn]
+    warn_at_percent: tuple[int, ...]
+    until_closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """One version of an agreement, ready to be matched and folded with."""
+
+    id: UUID
+    version: int
+    created_at: datetime
+    document: AgreementDocument
+    calendar: Calendar
+    terms: Mapping[Metric, Terms]
+    conditions: Mapping[str, frozenset[str]]
+
+
+def read_agreement(agreement_id: UUID, version: int, document: AgreementDocument, created_at: datetime) -> Agreement:
+    """What the document means."""
+    terms: dict[Metric, Terms] = {}
+    for metric in Metric:
+        promised: ResponseMetric | None = getattr(document.metrics, metric.value)
+        if promised is None:
+            continue
+        terms[metric] = Terms(
+            targets_seconds={priority: target.total_seconds for priority, target in promised.targets.items()},
+            pauses=frozenset(promised.pauses),
+            warn_at_percent=tuple(sorted(set(promised.warn_at_percent))),
+            until_closed=isinstance(promised, ResolutionMetric) and promised.until == "closed",
+        )
+    return Agreement(
+        id=agreement_id,
+        version=version,
+        created_at=created_at,
+        document=document,
+        calendar=document.calendar,
+        terms=terms,
+        conditions=document.conditions.given(),
+    )
+
+
+def choose(agreements: Sequence[Agreement], dimensions: Mapping[str, str | None]) -> Agreement:
+    """The agreement that applies to a ticket of these dimensions at its creation.
+
+    `agreements` are the newest versions of all. Of those whose conditions all match, the one of the highest rank;
+    among equals the one with the most conditions; then the newest. When none matches, the default agreement, in its
+    newest version among `agreements` or else as it is built in.
+    """
+    matching = [
+        agreement
+        for agreement in agreements
+        if agreement.id != DEFAULT_AGREEMENT_ID
+        and all(dimensions.get(name) in allowed for name, allowed in agreement.conditions.items())
+    ]
+    if matching:
+        return max(
+            matching,
+            key=lambda agreement: (
+                agreement.document.rank,
+                len(agreement.conditions),
+                agreement.created_at,
+                agreement.id,
+            ),
+        )
+    return next((agreement for agreement in agreements if agreement.id == DEFAULT_AGREEMENT_ID), DEFAULT_AGREEMENT)
+
+
+def _stretches(day: str, written: Sequence[tuple[str, str]]) -> tuple[Interval, ...]:
+    stretches: list[Interval] = []
+    for opens, closes in written:
+        interval = (_minute(day, opens), _minute(day, closes))
+        if interval[0] >= interval[1]:
+            raise ValueError(f"{day}: [{opens}, {closes}] must open before it closes; split hours that pass midnight")
+        if stretches and interval[0] < stretches[-1][1]:
+            raise ValueError(f"{day}: [{opens}, {closes}] begins before the stretch above it ends; write them in order")
+        stretches.append(interval)
+    return tuple(stretches)
+
+
+def _minute(day: str, wall_time: str) -> int:
+    match = _WALL_TIME.fullmatch(wall_time)
+    if not match:
+        raise ValueError(f"{day}: {wall_time!r} is no wall time; write HH:MM from 00:00 to 24:00")
+    hour, minute = wall_time.split(":")
+    return int(hour) * 60 + int(minute)
+
+
+_P1, _P2, _P3, _P4, _P5 = Priority
+_RESPONSE_TARGETS = {
+    _P1: Target(minutes=15),
+    _P2: Target(hours=1),
+    _P3: Target(hours=4),
+    _P4: Target(hours=8),
+    _P5: Target(hours=24),
+}
+
+DEFAULT_AGREEMENT_ID = UUID("01900000-0000-7000-8000-000000000001")
+"""The agreement that applies when no other does; an operator may write new versions of it."""
+DEFAULT_DOCUMENT = AgreementDocument(
+    name="Standard support",
+    metrics=Metrics(
+        first_response=ResponseMetric(targets=_RESPONSE_TARGETS),
+        next_response=ResponseMetric(targets=_RESPONSE_TARGETS),
+        resolution=ResolutionMetric(
+            targets={
+                _P1: Target(hours=4),
+                _P2: Target(hours=8),
+                _P3: Target(hours=24),
+                _P4: Target(hours=72),
+                _P5: Target(hours=120),
+            },
+        ),
+    ),
+)
+DEFAULT_AGREEMENT = read_agreement(DEFAULT_AGREEMENT_ID, 1, DEFAULT_DOCUMENT, datetime(2024, 1, 1, tzinfo=UTC))

@@ -1,0 +1,28 @@
+"""How sla is put together. The only module that knows all parts."""
+
+from pathlib import Path
+
+from opora_chassis.consume import Subscription
+from opora_chassis.marks import FollowMarks
+from opora_chassis.platform import Platform
+from opora_chassis.service import Loop, Parts, Service
+from opora_contracts.tickets import TicketFact
+from opora_contracts.topics import TICKETS
+from opora_sla.api import router
+from opora_sla.handlers import follow_marks, follow_tickets
+from opora_sla.settings import SlaSettings
+from opora_sla.timers import ClockWatch
+
+
+def compose(platform: Platform) -> Parts:
+    """The parts of sla on this platform."""
+    facts = tuple(fact for fact in TICKETS.types if issubclass(fact, TicketFact))
+    return Parts(
+        routers=(router,),
+        subscriptions=(Subscription(TICKETS, follow_tickets, facts),),
+        loops=(Loop("clocks", ClockWatch(platform).run),),
+        follow_marks=FollowMarks(TICKETS, follow_marks),
+    )
+
+
+SERVICE = Service("sla", SlaSettings, Path(__file__).parent / "migrations", compose)

@@ -1,0 +1,32 @@
+"""The rules of service level clocks: pure, without input, output or a wall clock.
+
+`case_fact` keeps of an event what a clock needs, `fold` gives the clocks of a list of facts, `advance` tells what is
+new since the last time, and `explain` says why.
+"""
+
+from opora_sla.domain.advance import Case, Decision, advance, open_case
+from opora_sla.domain.explanation import ExplainedClock, explain
+from opora_sla.domain.facts import CaseFact, case_fact, fact_from_json, fact_to_json
+from opora_sla.domain.fold import fold
+from opora_sla.domain.state import Clock, ClockKey, Clocks, Interval, Step, StepKey, StepName
+
+__all__ = [
+    "Case",
+    "CaseFact",
+    "Clock",
+    "ClockKey",
+    "Clocks",
+    "Decision",
+    "ExplainedClock",
+    "Interval",
+    "Step",
+    "StepKey",
+    "StepName",
+    "advance",
+    "case_fact",
+    "explain",
+    "fact_from_json",
+    "fact_to_json",
+    "fold",
+    "open_case",
+]

@@ -1,0 +1,104 @@
+"""What a clock needs of a ticket's fact, and how that is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from opora_contracts.event import Event
+from opora_contracts.tickets import (
+    TicketAssessed,
+    TicketAssigned,
+    TicketCreated,
+    TicketFact,
+    TicketHeld,
+    TicketReplied,
+    TicketUpdated,
+)
+from opora_contracts.vocabulary import AuthorKind, Priority, WaitingOn
+
+_MOVING = frozenset(
+    {"created", "assessed", "assigned", "resolved", "closed", "reopened", "held", "resumed", "replied"},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFact:
+    """One fact of a ticket, reduced to what moves its clocks."""
+
+    sequence: int
+    event_id: str
+    kind: str
+    """The event's type without its family: `created`, `held` …"""
+    at: datetime
+    priority: Priority | None = None
+    waiting_on: WaitingOn | None = None
+    author_kind: AuthorKind | None = None
+    group: str | None = None
+    assignee: str | None = None
+    import_id: str | None = None
+    joined_live: bool = False
+
+    @property
+    def moves_clocks(self) -> bool:
+        """Whether a clock, or how it is judged, can depend on it. Other facts need not be kept."""
+        return self.kind in _MOVING or self.joined_live
+
+
+def case_fact(event: Event[TicketFact]) -> CaseFact:
+    """The event as its ticket's clocks see it. The event must carry a sequence, as every fact of intake does."""
+    if event.sequence is None:
+        raise ValueError(
+            f"{event.type} {event.id} of {event.source} has no ce_sequence; facts of a ticket are numbered"
+        )
+    data = event.data
+    return CaseFact(
+        sequence=event.sequence,
+        event_id=event.id,
+        kind=event.type.removeprefix("ticket."),
+        at=event.time,
+        priority=data.priority if isinstance(data, TicketCreated | TicketAssessed) else None,
+        waiting_on=data.waiting_on if isinstance(data, TicketHeld) else None,
+        author_kind=data.author_kind if isinstance(data, TicketReplied) else None,
+        group=data.group if isinstance(data, TicketCreated | TicketAssigned) else None,
+        assignee=data.assignee if isinstance(data, TicketCreated | TicketAssigned) else None,
+        import_id=event.import_id,
+        joined_live=isinstance(data, TicketUpdated) and bool(data.joined_live),
+    )
+
+
+def fact_to_json(fact: CaseFact) -> dict[str, Any]:
+    """The fact as a JSON object without the fields that say nothing."""
+    written = {
+        "sequence": fact.sequence,
+        "event_id": fact.event_id,
+        "kind": fact.kind,
+        "at": fact.at.isoformat(),
+        "priority": fact.priority,
+        "waiting_on": fact.waiting_on,
+        "author_kind": fact.author_kind,
+        "group": fact.group,
+        "assignee": fact.assignee,
+        "import_id": fact.import_id,
+        "joined_live": fact.joined_live or None,
+    }
+    return {name: value for name, value in written.items() if value is not None}
+
+
+def fact_from_json(written: dict[str, Any]) -> CaseFact:
+    """The inverse of `fact_to_json`."""
+    priority, waiting_on, author = written.get("priority"), written.get("waiting_on"), written.get("author_kind")
+    return CaseFact(
+        sequence=written["sequence"],
+        event_id=written["event_id"],
+        kind=written["kind"],
+        at=datetime.fromisoformat(written["at"]),
+        priority=Priority(priority) if priority else None,
+        waiting_on=WaitingOn(waiting_on) if waiting_on else None,
+        author_kind=AuthorKind(author) if author else None,
+        group=written.get("group"),
+        assignee=written.get("assignee"),
+        import_id=written.get("import_id"),
+        joined_live=bool(written.get("joined_live")),
+    )

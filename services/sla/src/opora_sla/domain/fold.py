@@ -1,0 +1,194 @@
+"""The fold: a ticket's facts in, its clocks out. A forward walk through time that never looks ahead.
+
+The rules, each of which a test states:
+
+* Judging is strict. A clock is breached if and only if at some instant, all facts of that instant included, it has
+  used more than its target, and that instant lies before the judgement or a stop is made in that state. A stop at the
+  due date is in time.
+* A breach stays. Its due date, target and priority are those that were missed; only the use goes on until the stop.
+* The target is that of the ticket's current priority. All time used since the start counts against a new target at
+  once; when that is more than the target, the due date is the instant of the change, since nobody could know before.
+* A priority without a target has no clock: the clock is cancelled, and begins again, its use kept, if the ticket later
+  gets a priority with a target. A breach outlives this.
+* A hold pauses a clock when the metric's `pauses` name its reason; any other hold, or the end of the wait, resumes it.
+* `first_response` runs from the creation to the first public reply of an agent, or to the resolution or closing.
+* `next_response` runs from a customer's reply, once the ticket was answered, to the next reply of an agent; a
+  resolution or closing cancels it. A reply to a resolved or closed ticket counts from the reopening.
+* `resolution` runs to `ticket.resolved` (or closed) and each reopening begins a new cycle; or, until closed, to
+  `ticket.closed`, and only a reopening after that begins a new cycle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from opora_contracts.vocabulary import AuthorKind, Metric, Outcome, Priority, WaitingOn
+from opora_sla.agreement import Agreement
+from opora_sla.calendar import instant, microseconds
+from opora_sla.domain.facts import CaseFact
+from opora_sla.domain.runner import Moment, Runner
+from opora_sla.domain.state import Clock, Clocks, Step
+
+
+def fold(facts: Sequence[CaseFact], agreement: Agreement, judged_at: datetime) -> Clocks:
+    """The ticket's clocks at `judged_at`, or at its last fact if that is later.
+
+    `facts` may come in any order and must contain `created`; they are taken in the order of (time, sequence), with
+    `created` first and nothing before it. The same facts give the same clocks whatever was folded before.
+    """
+    ordered = sorted(facts, key=lambda fact: (fact.kind != "created", fact.at, fact.sequence))
+    if not ordered or ordered[0].kind != "created":
+        raise ValueError("a ticket's facts begin with ticket.created; without it there is nothing to fold")
+    walk = _Walk(agreement, ordered[0])
+    for fact in ordered:
+        walk.take(fact)
+    return walk.judge(microseconds(judged_at))
+
+
+class _Walk:
+    """A ticket on its way through time, from its creation to the judgement."""
+
+    def __init__(self, agreement: Agreement, created: CaseFact) -> None:
+        self._agreement = agreement
+        self._at_us = microseconds(created.at)
+        self._priority = created.priority or Priority.P5
+        self._waiting_on: WaitingOn | None = None
+        self._assignee, self._group = created.assignee, created.group
+        self._answered = False
+        """Whether the support side has said anything: a reply, a resolution or the end."""
+        self._done = False
+        self._customer_wrote_when_done = False
+        self._cycles = dict.fromkeys(Metric, 0)
+        self._live: dict[Metric, Runner] = {}
+        self._runners: list[Runner] = []
+        self._steps: list[tuple[int, Step]] = []
+
+    def take(self, fact: CaseFact) -> None:
+        """Let time pass until the fact, then let the fact act."""
+        at_us = max(self._at_us, microseconds(fact.at))
+        if at_us > self._at_us:
+            self._pass_time(at_us)
+        rule = _RULES.get(fact.kind)
+        if rule is not None:
+            rule(self, fact)
+
+    def judge(self, judged_us: int) -> Clocks:
+        """Let time pass until the judgement and read the clocks."""
+        judged_us = max(judged_us, self._at_us)
+        self._pass_time(judged_us)
+        clocks: list[Clock] = []
+        for runner in self._runners:
+            runner.account(judged_us, None)
+            if runner.ever_started:
+                clocks.append(runner.clock())
+        fires = [fire_us for runner in self._live.values() if (fire_us := runner.next_fire_us) is not None]
+        return Clocks(
+            clocks=tuple(clocks),
+            steps=tuple(step for _, step in sorted(self._steps, key=lambda timed: timed[0])),
+            judged_at=instant(judged_us),
+            next_fire_at=instant(min(fires)) if fires else None,
+            priority=self._priority,
+            assignee=self._assignee,
+            group=self._group,
+        )
+
+    def _pass_time(self, until_us: int) -> None:
+        moment = self._moment(None)
+        for runner in self._live.values():
+            runner.pass_time(until_us, moment)
+        self._at_us = until_us
+
+    def _moment(self, fact: CaseFact | None) -> Moment:
+        return Moment(
+            at_us=self._at_us,
+            cause=fact.event_id if fact else None,
+            sequence=fact.sequence if fact else 0,
+            waiting_on=self._waiting_on,
+            assignee=self._assignee,
+            group=self._group,
+        )
+
+    def _start(self, metric: Metric, fact: CaseFact) -> None:
+        terms = self._agreement.terms.get(metric)
+        if terms is None or metric in self._live:
+            return
+        self._cycles[metric] += 1
+        runner = Runner(metric, self._cycles[metric], terms, self._agreement.calendar, self._steps)
+        self._live[metric] = runner
+        self._runners.append(runner)
+        runner.start(self._moment(fact), self._priority)
+
+    def _stop(self, metric: Metric, fact: CaseFact, *, cancelled: bool = False) -> None:
+        runner = self._live.pop(metric, None)
+        if runner is not None:
+            runner.stop(self._moment(fact), Outcome.CANCELLED if cancelled else Outcome.MET)
+
+    def created(self, fact: CaseFact) -> None:
+        self._start(Metric.FIRST_RESPONSE, fact)
+        self._start(Metric.RESOLUTION, fact)
+
+    def assessed(self, fact: CaseFact) -> None:
+        if fact.priority is None or fact.priority == self._priority:
+            return
+        self._priority = fact.priority
+        for runner in self._live.values():
+            runner.retarget(self._moment(fact), fact.priority)
+
+    def assigned(self, fact: CaseFact) -> None:
+        self._assignee, self._group = fact.assignee, fact.group
+
+    def held(self, fact: CaseFact) -> None:
+        self._waiting_on = fact.waiting_on
+        for runner in self._live.values():
+            runner.wait(self._moment(fact))
+
+    def resumed(self, fact: CaseFact) -> None:
+        self._waiting_on = None
+        for runner in self._live.values():
+            runner.wait(self._moment(fact))
+
+    def replied(self, fact: CaseFact) -> None:
+        if fact.author_kind is AuthorKind.AGENT:
+            self._answered = True
+            self._stop(Metric.FIRST_RESPONSE, fact)
+            self._stop(Metric.NEXT_RESPONSE, fact)
+        elif fact.author_kind is AuthorKind.CUSTOMER and self._done:
+            self._customer_wrote_when_done = True
+        elif fact.author_kind is AuthorKind.CUSTOMER and self._answered:
+            self._start(Metric.NEXT_RESPONSE, fact)
+
+    def resolved(self, fact: CaseFact) -> None:
+        self._end(fact)
+        terms = self._agreement.terms.get(Metric.RESOLUTION)
+        if terms is not None and not terms.until_closed:
+            self._stop(Metric.RESOLUTION, fact)
+
+    def closed(self, fact: CaseFact) -> None:
+        self._end(fact)
+        self._stop(Metric.RESOLUTION, fact)
+
+    def reopened(self, fact: CaseFact) -> None:
+        self._done = False
+        self._start(Metric.RESOLUTION, fact)
+        if self._customer_wrote_when_done:
+            self._start(Metric.NEXT_RESPONSE, fact)
+        self._customer_wrote_when_done = False
+
+    def _end(self, fact: CaseFact) -> None:
+        self._answered = self._done = True
+        self._stop(Metric.FIRST_RESPONSE, fact)
+        self._stop(Metric.NEXT_RESPONSE, fact, cancelled=True)
+
+
+_RULES: Mapping[str, Callable[[_Walk, CaseFact], None]] = {
+    "created": _Walk.created,
+    "assessed": _Walk.assessed,
+    "assigned": _Walk.assigned,
+    "held": _Walk.held,
+    "resumed": _Walk.resumed,
+    "replied": _Walk.replied,
+    "resolved": _Walk.resolved,
+    "closed": _Walk.closed,
+    "reopened": _Walk.reopened,
+}

@@ -1,0 +1,223 @@
+"""One clock on its way through time, in exact microseconds. Only the fold drives it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from opora_contracts.vocabulary import Metric, Outcome, Priority, WaitingOn
+from opora_sla.agreement import Terms
+from opora_sla.calendar import Calendar, due_microseconds, instant, working_microseconds
+from opora_sla.domain.state import Clock, ClockKey, Interval, Step, StepKey, StepName
+
+_SECOND_US = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The ticket at an instant, with the fact that acts there, if any."""
+
+    at_us: int
+    cause: str | None
+    sequence: int
+    waiting_on: WaitingOn | None
+    assignee: str | None
+    group: str | None
+
+
+class Runner:
+    """A clock from its start to its stop. It must be driven forward in time; it writes its steps into `steps`.
+
+    Without a target (`None`) it is dormant: it counts, so that a later target can be judged, but takes no steps.
+    """
+
+    def __init__(
+        self, metric: Metric, cycle: int, terms: Terms, calendar: Calendar, steps: list[tuple[int, Step]]
+    ) -> None:
+        self._key = ClockKey(metric, cycle)
+        self._terms = terms
+        self._calendar = calendar
+        self._steps = steps
+        self._target_us: int | None = None
+        self._priority = Priority.P5
+        self._started_us = 0
+        self._used_us = 0
+        self._counts = False
+        self._since_us = 0
+        """Where the current interval began; the use before it stands in `_used_us`."""
+        self._began_by = ""
+        self._due_us: int | None = None
+        self._warnings: list[tuple[int, int]] = []
+        """Warnings to come: (instant, percent), the earliest first."""
+        self._warned: set[int] = set()
+        self._outcome = Outcome.OPEN
+        self._stopped_us: int | None = None
+        self._final_used_us = 0
+        self._intervals: list[tuple[int, int, bool, int, str, str | None]] = []
+        self.ever_started = False
+
+    @property
+    def next_fire_us(self) -> int | None:
+        """The instant after which time alone brings the next warning or breach."""
+        if self._outcome is not Outcome.OPEN:
+            return None
+        if self._warnings:
+            return self._warnings[0][0]
+        return self._due_us
+
+    def start(self, moment: Moment, priority: Priority) -> None:
+        """The clock's first instant; it begins paused when the ticket waits for somebody the metric pauses for."""
+        self._started_us = self._since_us = moment.at_us
+        self._began_by = moment.cause or ""
+        self._counts = moment.waiting_on not in self._terms.pauses
+        self._aim(moment, priority)
+
+    def retarget(self, moment: Moment, priority: Priority) -> None:
+        """The ticket has another priority from now on."""
+        if self._outcome is Outcome.BREACHED:
+            return
+        self.account(moment.at_us, moment.cause)
+        self._aim(moment, priority)
+
+    def wait(self, moment: Moment) -> None:
+        """The ticket waits for somebody else than before, or for nobody."""
+        counts = moment.waiting_on not in self._terms.pauses
+        if counts == self._counts:
+            return
+        self.account(moment.at_us, moment.cause)
+        self._counts = counts
+        self._foresee(moment.at_us)
+        self._step(StepName.RESUMED if counts else StepName.PAUSED, moment.sequence, moment.at_us, moment)
+
+    def stop(self, moment: Moment, outcome: Outcome) -> None:
+        """The end: `outcome` unless the clock is breached or was cancelled before."""
+        self.account(moment.at_us, moment.cause)
+        if self._outcome is Outcome.OPEN and self._target_us is not None:
+            if outcome is Outcome.MET and self._used_us > self._target_us:
+                self._breach(moment)
+            else:
+                self._outcome = outcome
+                cancelled = outcome is Outcome.CANCELLED
+                name, ordinal = (StepName.CANCELLED, moment.sequence) if cancelled else (StepName.MET, 0)
+                self._step(name, ordinal, moment.at_us, moment)
+        if self._stopped_us is None:
+            self._stopped_us, self._final_used_us = moment.at_us, self._used_us
+
+    def pass_time(self, until_us: int, moment: Moment) -> None:
+        """Give the warnings and the breach whose instants lie before `until_us`."""
+        while self._warnings and self._warnings[0][0] < until_us:
+            at_us, percent = self._warnings.pop(0)
+            self._warned.add(percent)
+            self._step(StepName.WARNING, percent, at_us, moment)
+        if self._outcome is Outcome.OPEN and self._due_us is not None and self._due_us < until_us:
+            self._breach(moment)
+
+    def account(self, at_us: int, cause: str | None) -> None:
+        """End the current interval here and begin another. A stopped clock has no more intervals."""
+        if self._stopped_us is not None and self._outcome is not Outcome.CANCELLED:
+            return
+        if at_us > self._since_us:
+            working_us = working_microseconds(self._calendar, self._since_us, at_us)
+            if self._counts:
+                self._used_us += working_us
+            self._intervals.append((self._since_us, at_us, self._counts, working_us, self._began_by, cause))
+        self._since_us = at_us
+        self._began_by = cause or self._began_by
+
+    def clock(self) -> Clock:
+        """The clock as it stands after the last accounting."""
+        stopped_us = self._stopped_us
+        return Clock(
+            key=self._key,
+            outcome=self._outcome,
+            running=self._counts and stopped_us is None,
+            started_at=instant(self._started_us),
+            due_at=None if self._outcome is Outcome.CANCELLED else _instant(self._due_us),
+            stopped_at=_instant(stopped_us),
+            used_seconds=_whole_seconds(self._used_us if stopped_us is None else self._final_used_us),
+            target_seconds=(self._target_us or 0) // _SECOND_US,
+            priority=self._priority,
+            intervals=tuple(
+                Interval(instant(from_us), instant(to_us), counted, _whole_seconds(working_us), began_by, ended_by)
+                for from_us, to_us, counted, working_us, began_by, ended_by in self._intervals
+                if stopped_us is None or from_us < stopped_us
+            ),
+        )
+
+    def _aim(self, moment: Moment, priority: Priority) -> None:
+        target_seconds = self._terms.targets_seconds.get(priority)
+        had_target = self._target_us is not None and self._outcome is Outcome.OPEN
+        if target_seconds is None:
+            if had_target:
+                self._outcome = Outcome.CANCELLED
+                self._stopped_us, self._final_used_us = moment.at_us, self._used_us
+                self._step(StepName.CANCELLED, moment.sequence, moment.at_us, moment)
+            self._due_us, self._warnings = None, []
+            return
+        self._target_us, self._priority = target_seconds * _SECOND_US, priority
+        self._outcome, self._stopped_us = Outcome.OPEN, None
+        self._foresee(moment.at_us)
+        if not had_target:
+            self.ever_started = True
+            self._step(StepName.STARTED, moment.sequence, moment.at_us, moment)
+            if not self._counts:
+                self._step(StepName.PAUSED, moment.sequence, moment.at_us, moment)
+
+    def _foresee(self, at_us: int) -> None:
+        """Compute what time alone will bring. The use is accounted up to `at_us`."""
+        if self._target_us is None or self._outcome is not Outcome.OPEN:
+            return
+        self._due_us, self._warnings = None, []
+        if self._used_us > self._target_us:
+            self._due_us = at_us
+        if not self._counts or self._due_us is not None:
+            return
+        self._due_us = due_microseconds(self._calendar, at_us, self._target_us - self._used_us)
+        if self._due_us is None:
+            return
+        for percent in self._terms.warn_at_percent:
+            threshold_us = self._target_us * percent // 100
+            if percent in self._warned:
+                continue
+            warn_us: int | None = at_us
+            if threshold_us >= self._used_us:
+                warn_us = due_microseconds(self._calendar, at_us, threshold_us - self._used_us)
+            if warn_us is not None and warn_us < self._due_us:
+                self._warnings.append((warn_us, percent))
+        self._warnings.sort()
+
+    def _breach(self, moment: Moment) -> None:
+        at_us = moment.at_us if self._due_us is None else self._due_us
+        self._due_us = at_us
+        self._outcome, self._warnings = Outcome.BREACHED, []
+        self._step(StepName.BREACHED, 0, at_us, moment)
+
+    def _step(self, name: StepName, ordinal: int, at_us: int, moment: Moment) -> None:
+        if self._target_us is None or (self._outcome is Outcome.CANCELLED and name is not StepName.CANCELLED):
+            return
+        used_us = self._used_us
+        if self._counts and at_us > self._since_us:
+            used_us += working_microseconds(self._calendar, self._since_us, at_us)
+        step = Step(
+            key=StepKey(self._key.metric, self._key.cycle, name, ordinal),
+            at=instant(at_us),
+            cause=moment.cause,
+            started_at=instant(self._started_us),
+            due_at=_instant(self._due_us),
+            used_seconds=_whole_seconds(used_us),
+            target_seconds=self._target_us // _SECOND_US,
+            priority=self._priority,
+            waiting_on=moment.waiting_on,
+            assignee=moment.assignee,
+            group=moment.group,
+        )
+        self._steps.append((at_us, step))
+
+
+def _whole_seconds(duration_us: int) -> int:
+    """A begun second counts whole, so that the rounded use is above a target exactly when the exact use is."""
+    return -(-duration_us // _SECOND_US)
+
+
+def _instant(at_us: int | None) -> datetime | None:
+    return None if at_us is None else instant(at_us)

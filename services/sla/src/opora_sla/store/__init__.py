@@ -1,0 +1,1 @@
+"""Every SQL statement of sla: `cases` (tickets and their clocks), `agreements`, `reports` (what the API reads)."""
