@@ -27,7 +27,7 @@ class Transaction:
 
     def __init__(self, connection: Any, *, now: datetime, source: str) -> None:
         self.now = now
-        """The transaction's timestamp on the platform's clock: live facts of this transaction carry it."""
+        """When the transaction had just begun, on the platform's clock: live facts of this transaction carry it."""
         self._connection = connection
         self._source = source
         self._emitted: list[NewEvent] = []
@@ -122,7 +122,8 @@ class Database:
         """
         async with self.pool.acquire(timeout=5) as connection:
             async with connection.transaction():
-                now = self.clock.warp(await connection.fetchval("select now()"))
+                # Not now(): that is read before the transaction can be seen by others, which progress marks rely on.
+                now = self.clock.warp(await connection.fetchval("select clock_timestamp()"))
                 tx = Transaction(connection, now=now, source=self.source)
                 yield tx
                 wrote = await tx.flush()

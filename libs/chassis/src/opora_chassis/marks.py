@@ -1,8 +1,8 @@
 """Progress marks: how consumers learn that they have seen every fact before an instant, so that clocks judge soundly.
 
 The promise of a mark (partition, offset, T): every fact with time before T stands on the partition below the offset.
-T is the smaller of the database's clock and the start of its oldest open transaction, read *before* the outbox is
-drained: live facts carry their transaction's timestamp, so none before T can appear later.
+T is the smaller of the database's clock and the start of its oldest open transaction, read in this order and *before*
+the outbox is drained. Live facts carry a time that was read inside their transaction: none before T can appear later.
 """
 
 import asyncio
@@ -77,11 +77,14 @@ class MarkPublisher:
             return
         await self._learn_end_offsets(held)
         imports = await self._source(connection)
-        # The transactions of this service run under its own login role, so their start is visible here.
-        before = await connection.fetchval(
-            "select least(clock_timestamp(), min(xact_start)) from pg_stat_activity"
+        # The clock is read before the transactions are looked at: one that begins in between has a later time than
+        # this. The transactions of this service run under its own login role, so their start is visible here.
+        now = await connection.fetchval("select clock_timestamp()")
+        oldest = await connection.fetchval(
+            "select min(xact_start) from pg_stat_activity"
             " where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()"
         )
+        before = now if oldest is None else min(now, oldest)
         last_row = await connection.fetchval(
             "select coalesce(max(id), 0) from outbox where partition = any($1::integer[])", held
         )

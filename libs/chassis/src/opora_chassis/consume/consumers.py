@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
-from aiokafka import TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
@@ -132,7 +132,8 @@ class _Stream:
         self._topic = settings.topic_prefix + subscription.topic.name
         self._subscriber = broker.subscriber(
             self._topic,
-            group_id=f"{settings.topic_prefix}opora-{platform.service}",
+            # A group per topic: one that starts or stops does not rebalance the service's other topics.
+            group_id=group_of(platform.service, self._topic),
             batch=True,
             max_records=settings.consumer_batch_records,
             batch_timeout_ms=20,
@@ -142,6 +143,7 @@ class _Stream:
             heartbeat_interval_ms=1_500,
             rebalance_timeout_ms=30_000,
             max_poll_interval_ms=300_000,
+            listener=_OnRevoked(self._positions.clear),
             parser=self._parse,
             decoder=_decode,
         )
@@ -197,6 +199,24 @@ class _Stream:
         if busy > _STUCK_SECONDS:
             return name, False, f"one batch has been in hand for {busy:.0f} s"
         return name, True, "moving"
+
+
+def group_of(service: str, topic: str) -> str:
+    """The consumer group of a service on a topic (with its prefix, if any)."""
+    return f"opora-{service}.{topic}"
+
+
+class _OnRevoked(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Forgets positions when partitions go: another consumer may move them on before they come back."""
+
+    def __init__(self, forget: Callable[[], None]) -> None:
+        self._forget = forget
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:  # noqa: ARG002  the listener's interface
+        self._forget()
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        """Nothing to do: a position is looked up when it is asked for."""
 
 
 async def _decode(message: KafkaAckableMessage) -> list[Record]:

@@ -10,6 +10,8 @@ from opora_chassis.http.errors import Problem, problem_response
 
 _WRITING = frozenset({"POST", "PUT", "PATCH"})
 _FORM = "application/x-www-form-urlencoded"
+_MOST_DISCARDED_BYTES = 64 * 1024 * 1024
+"""A body up to this size is read to its end before it is refused: a client that still sends would miss the answer."""
 
 
 class BodyLimits:
@@ -33,6 +35,8 @@ class BodyLimits:
         declared = headers.get("content-length", "")
         length = int(declared) if declared.isdecimal() else 0
         if length > self._max_body_bytes:
+            if length <= _MOST_DISCARDED_BYTES:
+                await _discard(receive)
             await problem_response(self._too_large(), scope["path"])(scope, receive, send)
             return
         has_body = length > 0 or "transfer-encoding" in headers
@@ -67,6 +71,13 @@ class BodyLimits:
         detail = f"The body must not be larger than {self._max_body_bytes} bytes."
         # What the caller goes on sending is not read: the connection cannot be used again.
         return Problem(413, "content-too-large", "Content Too Large", detail, headers={"Connection": "close"})
+
+
+async def _discard(receive: Receive) -> None:
+    more = True
+    while more:
+        message = await receive()
+        more = message["type"] == "http.request" and message.get("more_body", False)
 
 
 def _wrong_type(given: str, allowed: Sequence[str]) -> Problem:

@@ -1,0 +1,24 @@
+"""What happens by the clock alone: surveys that nobody answered come to their end."""
+
+import asyncio
+from contextlib import suppress
+
+import structlog
+
+from opora_chassis.database import Database
+from opora_feedback import store
+
+_BATCH_SURVEYS = 500
+log = structlog.get_logger()
+
+
+async def expire_surveys(stop: asyncio.Event, *, database: Database, poll_seconds: float) -> None:
+    """Mark surveys past their end until told to stop. It tells no fact: a survey's end already refuses answers."""
+    while not stop.is_set():
+        async with database.transaction() as tx:
+            expired = await store.expire_surveys(tx, tx.now, _BATCH_SURVEYS)
+        if expired:
+            log.info("surveys_expired", count=expired)
+        if expired < _BATCH_SURVEYS:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), timeout=poll_seconds)

@@ -1,0 +1,95 @@
+"""What intake's routes are given, and how a broken rule is answered."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, cast
+from uuid import UUID
+
+from fastapi import Depends, Path
+
+from opora_chassis.http import (
+    Caller,
+    Conflict,
+    NotFound,
+    PlatformDependency,
+    Problem,
+    Unprocessable,
+    WriteCall,
+    requires,
+    writes,
+)
+from opora_chassis.platform import Platform
+from opora_intake.domain import (
+    ImpossibleTime,
+    NothingGiven,
+    PriorityMatrix,
+    RuleBroken,
+    TransitionRefused,
+    VersionConflict,
+    matrix_with,
+)
+from opora_intake.domain.history import OrdinalGap
+from opora_intake.domain.ticket import NUMBER
+from opora_intake.handlers.errors import Unknown, UnknownReference
+from opora_intake.settings import IntakeSettings
+
+ReadTickets = Annotated[Caller, Depends(requires("tickets:read"))]
+ReadMessages = Annotated[Caller, Depends(requires("messages:read"))]
+ReadCustomers = Annotated[Caller, Depends(requires("customers:read"))]
+WriteHistory = Annotated[Caller, Depends(requires("history:write"))]
+TicketWrite = Annotated[WriteCall, Depends(writes("tickets:write"))]
+CustomerWrite = Annotated[WriteCall, Depends(writes("customers:write"))]
+HistoryWrite = Annotated[WriteCall, Depends(writes("history:write"))]
+
+
+def matrix_of(platform: Platform) -> PriorityMatrix:
+    """The priority matrix as the settings have it."""
+    return matrix_with(cast("IntakeSettings", platform.settings).priority_matrix)
+
+
+def _matrix(platform: PlatformDependency) -> PriorityMatrix:
+    return matrix_of(platform)
+
+
+Matrix = Annotated[PriorityMatrix, Depends(_matrix)]
+
+
+def _reference(
+    ticket: Annotated[str, Path(description="The ticket's id, or its number such as OP-1042.")],
+) -> UUID | int:
+    number = NUMBER.fullmatch(ticket)
+    if number is not None:
+        return int(number[1])
+    try:
+        return UUID(ticket)
+    except ValueError:
+        raise NotFound("ticket", ticket) from None
+
+
+TicketReference = Annotated[UUID | int, Depends(_reference)]
+
+
+@contextmanager
+def broken_rules_as_problems() -> Iterator[None]:
+    """Answer what the domain refuses: 404 for what does not exist, 422 for what cannot be true, 409 for the rest."""
+    try:
+        yield
+    except RuleBroken as refusal:
+        raise _problem_of(refusal) from refusal
+
+
+def _problem_of(refusal: RuleBroken) -> Problem:
+    detail = f"{refusal}."
+    match refusal:
+        case Unknown(what, identifier):
+            return NotFound(what, identifier)
+        case TransitionRefused(step, attempted, allowed):
+            return Conflict(detail, step=step.value, attempted=attempted, allowed=list(allowed))
+        case VersionConflict(expected, actual):
+            return Conflict(detail, expected_version=expected, version=actual)
+        case OrdinalGap(source_id, expected, given):
+            return Conflict(detail, source_id=source_id, expected_ordinal=expected, given_ordinal=given)
+        case ImpossibleTime() | NothingGiven() | UnknownReference():
+            return Unprocessable(detail)
+        case _:
+            return Conflict(detail)

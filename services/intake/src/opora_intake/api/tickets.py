@@ -1,0 +1,261 @@
+"""Tickets over HTTP."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import Field, StringConstraints
+from starlette.responses import Response
+
+from opora_chassis.database import Transaction
+from opora_chassis.http import (
+    Input,
+    Limit,
+    NotFound,
+    Page,
+    PlatformDependency,
+    WriteCall,
+    decode_cursor,
+    page_of,
+)
+from opora_contracts.fact import BodyText, Instant
+from opora_contracts.vocabulary import Channel, Priority, Step, WaitingOn
+from opora_intake.api.dependencies import (
+    Matrix,
+    ReadMessages,
+    ReadTickets,
+    TicketReference,
+    TicketWrite,
+    broken_rules_as_problems,
+)
+from opora_intake.api.views import (
+    FactView,
+    MessageView,
+    TicketView,
+    TicketWithMessageView,
+    ticket_view,
+    ticket_with_message_view,
+)
+from opora_intake.domain import Command, Open, PriorityMatrix, Ticket, commands
+from opora_intake.handlers.tickets import command_ticket, create_ticket
+from opora_intake.store import tickets as store
+
+router = APIRouter(prefix="/v1", tags=["tickets"])
+
+Text = Annotated[BodyText, StringConstraints(min_length=1)]
+
+
+class ReplyBody(commands.Reply):
+    """A public message; it must say something."""
+
+    body: Text
+
+
+class NoteBody(commands.Note):
+    """An internal note; it must say something."""
+
+    body: Text
+
+
+class TicketQuery(Input):
+    """Which tickets to list: those that match every given filter. `step` and `priority` may be repeated."""
+
+    step: tuple[Step, ...] = ()
+    priority: tuple[Priority, ...] = ()
+    open: bool | None = None
+    """True: not closed. False: closed."""
+    assignee: str | None = None
+    unassigned: bool | None = None
+    group: str | None = None
+    requester_id: UUID | None = None
+    organization_id: UUID | None = None
+    product: str | None = None
+    channel: Channel | None = None
+    waiting_on: WaitingOn | None = None
+    external_source: str | None = None
+    external_id: str | None = None
+    q: Annotated[str | None, Field(min_length=1, max_length=250)] = None
+    """The beginning of the title, in any letter case."""
+    created_from: Instant | None = None
+    created_before: Instant | None = None
+    limit: Limit = 50
+    cursor: str | None = None
+
+    def filters(self) -> dict[str, Any]:
+        """The given filters by the store's names."""
+        given = self.model_dump(exclude={"open", "q", "limit", "cursor"}, exclude_none=True)
+        filters = {name: value for name, value in given.items() if value != ()}
+        return filters if self.q is None else {**filters, "title_prefix": self.q}
+
+
+@router.post("/tickets", status_code=201, response_model=TicketView)
+async def post_ticket(body: Open, call: TicketWrite, matrix: Matrix) -> Response:
+    """Open a ticket. The requester is named by id or by e-mail address; an unknown address is registered."""
+
+    async def work(tx: Transaction) -> TicketView:
+        return ticket_view(await create_ticket(tx, body, call.caller.actor, matrix))
+
+    with broken_rules_as_problems():
+        return await call.run(work, status=201)
+
+
+@router.get("/tickets")
+async def list_tickets(
+    query: Annotated[TicketQuery, Query()], platform: PlatformDependency, _caller: ReadTickets
+) -> Page[TicketView]:
+    """Tickets, newest number first."""
+    filters = query.filters()
+    position = decode_cursor(query.cursor, before_number=int)
+    tickets = await store.list_tickets(
+        platform.database, limit=query.limit + 1, open_only=query.open, **filters, **(position or {})
+    )
+    page = page_of(tickets, query.limit, lambda ticket: {"before_number": ticket.number})
+    return Page(items=[ticket_view(ticket) for ticket in page.items], next_cursor=page.next_cursor)
+
+
+@router.get("/tickets/{ticket}")
+async def get_ticket(ticket: TicketReference, platform: PlatformDependency, _caller: ReadTickets) -> TicketView:
+    """One ticket, by id or number."""
+    return ticket_view(await _found(platform, ticket))
+
+
+@router.get("/tickets/{ticket}/timeline")
+async def get_timeline(
+    ticket: TicketReference,
+    platform: PlatformDependency,
+    _caller: ReadTickets,
+    limit: Limit = 200,
+    cursor: str | None = None,
+) -> Page[FactView]:
+    """Everything that happened to the ticket, in the order in which intake learnt of it."""
+    position = decode_cursor(cursor, after=int) or {"after": 0}
+    found = await _found(platform, ticket)
+    rows = await store.timeline_of(platform.database, found.id, limit=limit + 1, **position)
+    facts = [FactView(**row) for row in rows]
+    return page_of(facts, limit, lambda fact: {"after": fact.sequence})
+
+
+@router.get("/tickets/{ticket}/messages")
+async def get_messages(
+    ticket: TicketReference,
+    platform: PlatformDependency,
+    _caller: ReadMessages,
+    limit: Limit = 50,
+    cursor: str | None = None,
+) -> Page[MessageView]:
+    """What was written on the ticket, public and internal, oldest first."""
+    position = decode_cursor(cursor, after=int) or {"after": 0}
+    found = await _found(platform, ticket)
+    messages = await store.messages_of(platform.database, found.id, limit=limit + 1, **position)
+    return page_of(
+        [MessageView.model_validate(message) for message in messages],
+        limit,
+        lambda message: {"after": message.sequence},
+    )
+
+
+@router.get("/messages/{message_id}")
+async def get_message(message_id: UUID, platform: PlatformDependency, _caller: ReadMessages) -> MessageView:
+    """One message with its text."""
+    message = await store.find_message(platform.database, message_id)
+    if message is None:
+        raise NotFound("message", message_id)
+    return MessageView.model_validate(message)
+
+
+@router.patch("/tickets/{ticket}", response_model=TicketView)
+async def update(ticket: TicketReference, body: commands.Update, call: TicketWrite, matrix: Matrix) -> Response:
+    """Change title, kind, product or category."""
+    return await _command(ticket, body, call, matrix)
+
+
+@router.post("/tickets/{ticket}/assess", response_model=TicketView)
+async def assess(ticket: TicketReference, body: commands.Assess, call: TicketWrite, matrix: Matrix) -> Response:
+    """Judge impact and urgency, and so the priority. Possible again at every step before `resolved`."""
+    return await _command(ticket, body, call, matrix)
+
+
+@router.post("/tickets/{ticket}/assign", response_model=TicketView)
+async def assign(ticket: TicketReference, body: commands.Assign, call: TicketWrite, matrix: Matrix) -> Response:
+    """Give the ticket to a group, a person or both; null means nobody."""
+    return await _command(ticket, body, call, matrix)
+
+
+@router.post("/tickets/{ticket}/diagnose", response_model=TicketView)
+async def diagnose(ticket: TicketReference, body: commands.Diagnose, call: TicketWrite, matrix: Matrix) -> Response:
+    """Record the cause."""
+    return await _command(ticket, body, call, matrix)
+
+
+@router.post("/tickets/{ticket}/plan", response_model=TicketView)
+async def plan(ticket: TicketReference, body: commands.Plan, call: TicketWrite, matrix: Matrix) -> Response:
+    """Record that it is decided what will be done, and when."""
+    return await _command(ticket, body, call, matrix)
+
+
+@router.post("/tickets/{ticket}/resolve", response_model=TicketView)
+async def resolve(ticket: TicketReference, body: commands.Resolve, call: TicketWrite, matrix: Matrix) -> Response:
+    """Hold the request for done. A hold ends."""
+    return await _command(ticket, body, call, matrix)
+
+
+@router.post("/tickets/{ticket}/verify", response_model=TicketView)
+async def verify(ticket: TicketReference, body: commands.Verify, call: TicketWrite, matrix: Matrix) -> Response:
+    """Record that the resolution was confirmed."""
+    return await _command(ticket, body, call, matrix)
+
+
+@router.post("/tickets/{ticket}/close", response_model=TicketView)
+async def close(ticket: TicketReference, body: commands.Close, call: TicketWrite, matrix: Matrix) -> Response:
+    """End the case; before it is resolved only as `cancelled` or `duplicate`."""
+    return await _command(ticket, body, call, matrix)
+
+
+@router.post("/tickets/{ticket}/reopen", response_model=TicketView)
+async def reopen(ticket: TicketReference, body: commands.Reopen, call: TicketWrite, matrix: Matrix) -> Response:
+    """Begin a new cycle of work."""
+    return await _command(ticket, body, call, matrix)
+
+
+@router.post("/tickets/{ticket}/hold", response_model=TicketView)
+async def hold(ticket: TicketReference, body: commands.Hold, call: TicketWrite, matrix: Matrix) -> Response:
+    """Wait for somebody else. A second hold replaces the first one's reason."""
+    return await _command(ticket, body, call, matrix)
+
+
+@router.post("/tickets/{ticket}/resume", response_model=TicketView)
+async def resume(ticket: TicketReference, body: commands.Resume, call: TicketWrite, matrix: Matrix) -> Response:
+    """End the wait."""
+    return await _command(ticket, body, call, matrix)
+
+
+@router.post("/tickets/{ticket}/replies", status_code=201, response_model=TicketWithMessageView)
+async def reply(ticket: TicketReference, body: ReplyBody, call: TicketWrite, matrix: Matrix) -> Response:
+    """Write a public message. A customer's reply ends a wait for the customer and reopens what is resolved."""
+    return await _command(ticket, body, call, matrix, status=201)
+
+
+@router.post("/tickets/{ticket}/notes", status_code=201, response_model=TicketWithMessageView)
+async def note(ticket: TicketReference, body: NoteBody, call: TicketWrite, matrix: Matrix) -> Response:
+    """Write a note that the customer never sees. Possible at every step."""
+    return await _command(ticket, body, call, matrix, status=201)
+
+
+async def _command(
+    reference: UUID | int, command: Command, call: WriteCall, matrix: PriorityMatrix, *, status: int = 200
+) -> Response:
+    async def work(tx: Transaction) -> TicketView:
+        decision = await command_ticket(tx, reference, command, call.caller.actor, matrix)
+        if decision.message is not None:
+            return ticket_with_message_view(decision.ticket, decision.message)
+        return ticket_view(decision.ticket)
+
+    with broken_rules_as_problems():
+        return await call.run(work, status=status)
+
+
+async def _found(platform: PlatformDependency, reference: UUID | int) -> Ticket:
+    ticket = await store.find_ticket(platform.database, reference)
+    if ticket is None:
+        raise NotFound("ticket", str(reference) if isinstance(reference, UUID) else f"OP-{reference}")
+    return ticket

@@ -1,0 +1,39 @@
+"""The composition root: the only module that knows all parts of intake."""
+
+from functools import partial
+from pathlib import Path
+
+from opora_chassis.consume import Guard, Subscription
+from opora_chassis.platform import Platform
+from opora_chassis.service import Parts, Service
+from opora_contracts.requests import TicketReplySubmitted, TicketSubmitted
+from opora_contracts.topics import REQUESTS
+from opora_intake.api import customers, imports, tickets
+from opora_intake.api.dependencies import matrix_of
+from opora_intake.handlers.requests import follow_requests
+from opora_intake.settings import IntakeSettings
+from opora_intake.store.imports import import_watermarks
+
+
+def compose(platform: Platform) -> Parts:
+    """Intake's parts on this platform."""
+    return Parts(
+        routers=(customers.router, tickets.router, imports.router),
+        subscriptions=(
+            Subscription(
+                topic=REQUESTS,
+                handle=partial(follow_requests, matrix=matrix_of(platform)),
+                types=(TicketSubmitted, TicketReplySubmitted),
+                guard=Guard.INBOX,
+            ),
+        ),
+        publish_marks=import_watermarks,
+    )
+
+
+SERVICE = Service(
+    name="intake",
+    settings=IntakeSettings,
+    migrations=Path(__file__).parent / "migrations",
+    compose=compose,
+)

@@ -1,0 +1,207 @@
+"""What can be asked of a ticket. The same commands arrive over HTTP, from Kafka and from an import of history."""
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from opora_contracts.fact import BodyText, Identifier, Instant, Language, ShortText, Title
+from opora_contracts.vocabulary import (
+    AuthorKind,
+    Channel,
+    Kind,
+    Level,
+    Priority,
+    ResolutionCode,
+    WaitingOn,
+)
+
+EmailAddress = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=200)]
+
+
+class Command(BaseModel):
+    """Something that somebody asks of a ticket. Immutable; an unknown field is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    action: ClassVar[str] = ""
+    """The verb by which APIs, imports and refusals call this command."""
+
+    expected_version: Annotated[int | None, Field(ge=1)] = None
+    """Refuse unless the ticket still is at this version."""
+
+
+class Past(Command):
+    """A command that an agent may log later than it happened."""
+
+    occurred_at: Instant | None = None
+    """When it happened, if that was earlier; absent means now."""
+
+
+class Open(Past):
+    """Somebody needs help."""
+
+    action: ClassVar[str] = "create"
+
+    title: Title
+    body: BodyText = ""
+    """What the customer wrote; it becomes the first message."""
+    requester_id: UUID | None = None
+    requester_email: EmailAddress | None = None
+    """Names the requester by e-mail address; an unknown person is registered."""
+    requester_name: ShortText | None = None
+    organization_id: UUID | None = None
+    """Absent: the requester's organisation."""
+    channel: Channel = Channel.API
+    kind: Kind = Kind.INCIDENT
+    impact: Level = Level.MEDIUM
+    urgency: Level = Level.MEDIUM
+    priority: Priority | None = None
+    """Overrides the priority that impact and urgency give."""
+    language: Language | None = None
+    """Absent: the requester's language."""
+    product: ShortText | None = None
+    category: ShortText | None = None
+    group: ShortText | None = None
+    assignee: Identifier | None = None
+    external_source: ShortText | None = None
+    external_id: ShortText | None = None
+
+
+class Assess(Command):
+    """Judge impact and urgency, and so the priority. An absent field keeps its value."""
+
+    action: ClassVar[str] = "assess"
+
+    impact: Level | None = None
+    urgency: Level | None = None
+    priority: Priority | None = None
+    """Overrides the priority that impact and urgency give."""
+    category: ShortText | None = None
+    kind: Kind | None = None
+
+
+class Assign(Command):
+    """Give the ticket to a group, a person or both. An absent field keeps its value, null means nobody."""
+
+    action: ClassVar[str] = "assign"
+
+    group: ShortText | None = None
+    assignee: Identifier | None = None
+
+
+class Diagnose(Command):
+    """Record the cause."""
+
+    action: ClassVar[str] = "diagnose"
+
+    cause: ShortText | None = None
+
+
+class Plan(Command):
+    """Decide what will be done, and when."""
+
+    action: ClassVar[str] = "plan"
+
+    planned_for: Instant | None = None
+
+
+class Resolve(Past):
+    """The support side holds the request for done. A hold ends."""
+
+    action: ClassVar[str] = "resolve"
+
+    resolution_code: ResolutionCode = ResolutionCode.SOLVED
+
+
+class Verify(Command):
+    """Somebody confirmed the resolution."""
+
+    action: ClassVar[str] = "verify"
+
+    verified_by: AuthorKind = AuthorKind.AGENT
+
+
+class Close(Command):
+    """End the case. Before it is resolved, only as `cancelled` or `duplicate`."""
+
+    action: ClassVar[str] = "close"
+
+    resolution_code: ResolutionCode | None = None
+    """Absent: the code with which the ticket was resolved."""
+
+
+class Reopen(Command):
+    """Work goes on, in a new cycle."""
+
+    action: ClassVar[str] = "reopen"
+
+    reason: ShortText | None = None
+
+
+class Hold(Past):
+    """Wait for somebody else. A second hold replaces the first one's reason."""
+
+    action: ClassVar[str] = "hold"
+
+    waiting_on: WaitingOn
+
+
+class Resume(Past):
+    """End the wait."""
+
+    action: ClassVar[str] = "resume"
+
+
+class Reply(Past):
+    """Write to the other side. A customer's reply ends a wait for the customer and reopens what is resolved."""
+
+    action: ClassVar[str] = "reply"
+
+    body: BodyText = ""
+    author_kind: AuthorKind = AuthorKind.AGENT
+    author: Identifier | None = None
+    """Absent: whoever makes the call."""
+    channel: Channel = Channel.API
+
+
+class Note(Command):
+    """Write something that the customer never sees."""
+
+    action: ClassVar[str] = "note"
+
+    body: BodyText = ""
+    author: Identifier | None = None
+
+
+class Update(Command):
+    """Change descriptive fields. An absent field keeps its value."""
+
+    action: ClassVar[str] = "update"
+
+    title: Title | None = None
+    kind: Kind | None = None
+    product: ShortText | None = None
+    category: ShortText | None = None
+
+
+ACTIONS: Mapping[str, type[Command]] = {
+    command.action: command
+    for command in (
+        Assess,
+        Assign,
+        Diagnose,
+        Plan,
+        Resolve,
+        Verify,
+        Close,
+        Reopen,
+        Hold,
+        Resume,
+        Reply,
+        Note,
+        Update,
+    )
+}
+"""Every command to an existing ticket, by its verb."""

@@ -1,0 +1,60 @@
+"""Why a command is refused. Every error carries what the caller needs to do better."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from opora_contracts.vocabulary import Step
+
+
+class RuleBroken(Exception):  # noqa: N818  a refusal is an answer, not a fault
+    """A command broke a rule of the domain; nothing was changed."""
+
+
+@dataclass
+class TransitionRefused(RuleBroken):
+    """The action is not possible where the ticket stands; `allowed` lists those that are."""
+
+    step: Step
+    attempted: str
+    allowed: tuple[str, ...]
+    hint: str = ""
+
+    def __str__(self) -> str:
+        reason = f"Cannot {self.attempted} a ticket that is {self.step.value}"
+        return f"{reason}: {self.hint}" if self.hint else f"{reason}; allowed are {', '.join(self.allowed)}"
+
+
+@dataclass
+class VersionConflict(RuleBroken):
+    """Somebody changed the ticket after the caller had read it."""
+
+    expected: int
+    actual: int
+
+    def __str__(self) -> str:
+        return f"The ticket is at version {self.actual}, not {self.expected}: read it again and decide anew"
+
+
+@dataclass
+class ImpossibleTime(RuleBroken):
+    """`occurred_at` lies outside of what can be true."""
+
+    occurred_at: datetime
+    earliest: datetime
+    latest: datetime
+
+    def __str__(self) -> str:
+        return (
+            f"The occurred_at {self.occurred_at.isoformat()} must lie between"
+            f" {self.earliest.isoformat()} and {self.latest.isoformat()}"
+        )
+
+
+@dataclass
+class NothingGiven(RuleBroken):
+    """A change names no field."""
+
+    fields: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"Name at least one of {', '.join(self.fields)}"

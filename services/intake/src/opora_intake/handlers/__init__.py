@@ -1,0 +1,1 @@
+"""What intake does when asked: load for update, decide (pure), emit, save."""

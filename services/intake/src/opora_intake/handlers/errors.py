@@ -1,0 +1,82 @@
+"""Why a request cannot be carried out, beyond the rules of the domain."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from opora_intake.domain import RuleBroken
+
+
+@dataclass
+class Unknown(RuleBroken):
+    """The request is about a thing that does not exist."""
+
+    what: str
+    identifier: UUID | str
+
+    def __str__(self) -> str:
+        return f"There is no {self.what} {self.identifier}"
+
+
+@dataclass
+class UnknownReference(RuleBroken):
+    """A field names a thing that does not exist."""
+
+    field: str
+    identifier: UUID | str
+
+    def __str__(self) -> str:
+        return f"Nothing that exists is named by {self.field} {self.identifier}"
+
+
+@dataclass
+class AddressTaken(RuleBroken):
+    """Another customer has this e-mail address."""
+
+    email: str
+
+    def __str__(self) -> str:
+        return f"Another customer has the address {self.email}"
+
+
+@dataclass
+class DomainTaken(RuleBroken):
+    """An e-mail domain belongs to one organisation at most."""
+
+    domains: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"Another organization already has one of the domains {', '.join(self.domains)}"
+
+
+@dataclass
+class AlreadySubmitted(RuleBroken):
+    """The case of the foreign system has a ticket already."""
+
+    external_source: str
+    external_id: str
+    ticket_number: str = ""
+
+    def __str__(self) -> str:
+        ticket = f" is {self.ticket_number}" if self.ticket_number else " has a ticket"
+        return f"The case {self.external_id} of {self.external_source}{ticket} already: send a reply instead"
+
+
+@dataclass
+class HistoryOpen(RuleBroken):
+    """The ticket belongs to an import that still runs."""
+
+    ticket_number: str
+    import_name: str
+
+    def __str__(self) -> str:
+        return f"{self.ticket_number} belongs to the open import {self.import_name}: close the import first"
+
+
+@dataclass
+class ImportClosed(RuleBroken):
+    """The import takes no more entries."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"The import {self.name} is closed: open one under another name"

@@ -1,0 +1,167 @@
+"""What other systems ask for on `opora.requests`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from opora_chassis.database import Transaction
+from opora_chassis.errors import PermanentError
+from opora_chassis.identifiers import new_id
+from opora_contracts import Event
+from opora_contracts.requests import TicketReplySubmitted, TicketSubmitted
+from opora_contracts.vocabulary import AuthorKind
+from opora_intake.domain import Open, PriorityMatrix, RuleBroken, Ticket, decide, open_ticket
+from opora_intake.domain.commands import Reply
+from opora_intake.domain.history import problem_text
+from opora_intake.domain.ticket import NUMBER
+from opora_intake.handlers.customers import Circle, gather_circle
+from opora_intake.handlers.errors import AlreadySubmitted
+from opora_intake.handlers.record import Change, record_changes
+from opora_intake.handlers.tickets import join_history
+from opora_intake.store import tickets as store
+
+_SELF = "system:intake"
+
+Submitted = Event[TicketSubmitted]
+ReplySubmitted = Event[TicketReplySubmitted]
+
+
+async def follow_requests(events: Sequence[Event[Any]], tx: Transaction, *, matrix: PriorityMatrix) -> None:
+    """Open a ticket for each `ticket.submitted`, and add each `ticket.reply.submitted` to its ticket, in order.
+
+    A ticket is received when intake learns of it: its time is the transaction's, not the foreign clock's.
+    """
+    openings = {(event.source, event.id): _opening(event) for event in events if _is_opening(event)}
+    circle = await gather_circle(tx, list(openings.values()), _SELF)
+    numbers = iter(await store.next_numbers(tx, len(openings)))
+    desk = await _Desk.over(tx, events)
+    changes: list[Change] = []
+    for event in events:
+        try:
+            if _is_opening(event):
+                opening = openings[event.source, event.id]
+                changes.append(
+                    _open(desk, tx, event, opening=opening, circle=circle, number=next(numbers), matrix=matrix)
+                )
+            else:
+                changes.extend(await _reply(desk, tx, event, matrix))
+        except RuleBroken as refusal:
+            raise PermanentError(f"{event.type} {event.id} of {event.source}: {refusal}") from refusal
+    await record_changes(tx, changes)
+
+
+@dataclass(slots=True)
+class _Desk:
+    """The tickets that a batch touches, locked or new, by both their names."""
+
+    by_external: dict[tuple[str, str], Ticket]
+    by_number: dict[int, Ticket]
+
+    @classmethod
+    async def over(cls, tx: Transaction, events: Sequence[Event[Any]]) -> "_Desk":
+        numbers = {_number(event.data.ticket_number) for event in events if not _is_opening(event)} - {None}
+        desk = cls({}, {})
+        locked = await store.lock_named(
+            tx,
+            numbers=[number for number in numbers if number is not None],
+            externals={(event.source, event.subject) for event in events},
+        )
+        for ticket in locked:
+            desk.put(ticket)
+        return desk
+
+    def put(self, ticket: Ticket) -> None:
+        self.by_number[ticket.number] = ticket
+        if ticket.external_source is not None and ticket.external_id is not None:
+            self.by_external[ticket.external_source, ticket.external_id] = ticket
+
+
+def _open(
+    desk: _Desk,
+    tx: Transaction,
+    event: Submitted,
+    *,
+    opening: Open,
+    circle: Circle,
+    number: int,
+    matrix: PriorityMatrix,
+) -> Change:
+    known = desk.by_external.get((event.source, event.subject))
+    if known is not None:
+        raise AlreadySubmitted(event.source, event.subject, known.label)
+    decision = open_ticket(
+        opening,
+        tx.now,
+        ticket_id=new_id(),
+        number=number,
+        message_id=new_id(),
+        requester=circle.requester_of(opening),
+        organization=circle.organization_of(opening),
+        actor=_actor(event),
+        matrix=matrix,
+    )
+    desk.put(decision.ticket)
+    return Change(decision, _actor(event), cause=event)
+
+
+async def _reply(desk: _Desk, tx: Transaction, event: ReplySubmitted, matrix: PriorityMatrix) -> list[Change]:
+    ticket = _addressed(desk, event)
+    joined = await join_history(tx, ticket)
+    reply = Reply(
+        body=event.data.body,
+        author_kind=event.data.author_kind,
+        author=event.data.author or _author(ticket, event),
+        channel=event.data.channel,
+    )
+    decision = decide(joined.ticket, reply, tx.now, message_id=new_id(), actor=_actor(event), matrix=matrix)
+    desk.put(decision.ticket)
+    return [Change(joined, _actor(event), cause=event), Change(decision, _actor(event), cause=event)]
+
+
+def _addressed(desk: _Desk, event: ReplySubmitted) -> Ticket:
+    named = event.data.ticket_number
+    if named is not None:
+        number = _number(named)
+        if number is None or number not in desk.by_number:
+            raise PermanentError(f"There is no ticket {named}: check ticket_number, which looks like OP-1042")
+        return desk.by_number[number]
+    ticket = desk.by_external.get((event.source, event.subject))
+    if ticket is None:
+        raise PermanentError(
+            f"{event.source} has submitted no ticket under the subject {event.subject}:"
+            " give ticket_number, or the ce_source and ce_subject of the ticket.submitted event"
+        )
+    return ticket
+
+
+def _opening(event: Submitted) -> Open:
+    try:
+        return Open(
+            **{name: getattr(event.data, name) for name in type(event.data).model_fields},
+            external_source=event.source,
+            external_id=event.subject,
+        )
+    except ValidationError as error:
+        raise PermanentError(f"{event.type} {event.id} of {event.source}: {problem_text(error)}") from error
+
+
+def _author(ticket: Ticket, event: ReplySubmitted) -> str | None:
+    if event.data.author_kind is AuthorKind.CUSTOMER and ticket.requester_id is not None:
+        return f"customer:{ticket.requester_id}"
+    return None
+
+
+def _actor(event: Event[Any]) -> str:
+    return event.actor or _SELF
+
+
+def _is_opening(event: Event[Any]) -> bool:
+    return isinstance(event.data, TicketSubmitted)
+
+
+def _number(label: str | None) -> int | None:
+    """1042 of OP-1042; None for what is no ticket number."""
+    match = NUMBER.fullmatch(label or "")
+    return None if match is None else int(match[1])

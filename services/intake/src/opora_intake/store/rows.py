@@ -1,0 +1,76 @@
+"""Between rows and domain types."""
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import asyncpg
+from pydantic_core import to_json
+
+from opora_contracts.vocabulary import (
+    AuthorKind,
+    Channel,
+    Kind,
+    Level,
+    Priority,
+    ResolutionCode,
+    Step,
+    WaitingOn,
+)
+from opora_intake.domain import Customer, Message, Organization, Ticket, Visibility
+
+
+class Reader(Protocol):
+    """A transaction, or the database outside of one."""
+
+    async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """All rows."""
+        ...
+
+    async def fetchrow(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
+        """The first row, or None."""
+        ...
+
+
+def rows_json(rows: Iterable[Any]) -> str:
+    """Dataclasses or mappings as one JSON array: a statement takes them all as a single parameter."""
+    return to_json(list(rows)).decode()
+
+
+def ticket_of(row: asyncpg.Record) -> Ticket:
+    """The ticket in a row of `tickets`."""
+    waiting_on, resolution_code = row["waiting_on"], row["resolution_code"]
+    return Ticket(
+        **{
+            **row,
+            "channel": Channel(row["channel"]),
+            "kind": Kind(row["kind"]),
+            "impact": Level(row["impact"]),
+            "urgency": Level(row["urgency"]),
+            "priority": Priority(row["priority"]),
+            "step": Step(row["step"]),
+            "waiting_on": None if waiting_on is None else WaitingOn(waiting_on),
+            "resolution_code": None if resolution_code is None else ResolutionCode(resolution_code),
+        }
+    )
+
+
+def message_of(row: asyncpg.Record) -> Message:
+    """The message in a row of `messages`."""
+    return Message(
+        **{
+            **row,
+            "visibility": Visibility(row["visibility"]),
+            "author_kind": AuthorKind(row["author_kind"]),
+            "channel": Channel(row["channel"]),
+        }
+    )
+
+
+def customer_of(row: asyncpg.Record) -> Customer:
+    """The customer in a row of `customers`."""
+    return Customer(**row)
+
+
+def organization_of(row: asyncpg.Record) -> Organization:
+    """The organisation in a row of `organizations` with its `domains`."""
+    return Organization(**{**row, "domains": tuple(row["domains"])})

@@ -1,0 +1,129 @@
+"""Letters from templates: a subject, a text and an HTML part in the recipient's language."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
+from functools import cache
+from importlib.resources import files
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from opora_notify.domain.delivery import Notification
+
+LANGUAGES = ("en", "ru")
+_FORMATS = {"en": "%d %b %Y, %H:%M", "ru": "%d.%m.%Y, %H:%M"}
+_UNITS = {"en": ("d", "h", "min"), "ru": ("д", "ч", "мин")}
+_templates = Environment(
+    loader=PackageLoader("opora_notify"),
+    autoescape=select_autoescape(["html"]),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What a recipient reads."""
+
+    subject: str
+    text: str
+    html: str
+
+
+@cache
+def template_names() -> frozenset[str]:
+    """The templates that a mail can be written with: those that every language has."""
+    folder = files("opora_notify").joinpath("templates")
+    per_language = [
+        {
+            entry.name.removesuffix(".txt")
+            for entry in folder.joinpath(language).iterdir()
+            if entry.name.endswith(".txt")
+        }
+        for language in LANGUAGES
+    ]
+    return frozenset(set.intersection(*per_language))
+
+
+def spoken(language: str, default: str = "en") -> str:
+    """The language of the templates for a tag such as `ru-RU`."""
+    short = language.lower()[:2]
+    return short if short in LANGUAGES else default
+
+
+def write_letter(template: str, language: str, time_zone: str, values: dict[str, Any]) -> Letter:
+    """Fill a template. Text that came from outside cannot break out of the subject's line or into the HTML."""
+    context = {
+        **values,
+        "language": language,
+        "moment": lambda at: moment(at, time_zone, language),
+        "duration": lambda seconds: duration(seconds, language),
+    }
+    rendered = _templates.get_template(f"{language}/{template}.txt").render(context)
+    subject, _, text = rendered.partition("\n")
+    html = _templates.get_template(f"{language}/{template}.html").render(context)
+    return Letter(subject=one_line(subject), text=text.strip() + "\n", html=html)
+
+
+def compose(
+    letter: Letter, notification: Notification, *, sender: str, to_name: str, to_address: str, domain: str
+) -> EmailMessage:
+    """The message as it travels. Raises ValueError for an address that cannot stand in a header.
+
+    Its id is the same however often it is sent, until somebody asks for a resend: mailboxes drop a second message of
+    one id. All messages of a ticket hang on one reference, so mail programs show them as a thread.
+    """
+    message = EmailMessage(policy=SMTP)
+    sender_name, sender_address = parseaddr(sender)
+    message["From"] = Address(one_line(sender_name), addr_spec=sender_address)
+    message["To"] = Address(one_line(to_name), addr_spec=to_address)
+    message["Subject"] = letter.subject
+    message["Date"] = format_datetime(notification.created_at)
+    message["Message-ID"] = message_id(notification, domain)
+    if notification.ticket_id is not None:
+        message["In-Reply-To"] = thread_id(notification.ticket_id, domain)
+        message["References"] = thread_id(notification.ticket_id, domain)
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(letter.text)
+    message.add_alternative(letter.html, subtype="html")
+    return message
+
+
+def message_id(notification: Notification, domain: str) -> str:
+    """The Message-ID of a notification."""
+    suffix = f".{notification.resends}" if notification.resends else ""
+    return f"<{notification.notification_id}{suffix}@{domain}>"
+
+
+def thread_id(ticket_id: UUID, domain: str) -> str:
+    """The reference that all messages about a ticket share."""
+    return f"<ticket.{ticket_id}@{domain}>"
+
+
+def one_line(text: str) -> str:
+    """Text without line ends and control characters, so that it cannot begin a header of its own."""
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
+
+
+def moment(at: datetime, time_zone: str, language: str) -> str:
+    """An instant as the recipient's clock shows it, with the zone's name."""
+    try:
+        zone = ZoneInfo(time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        zone = ZoneInfo("UTC")
+    return f"{at.astimezone(zone).strftime(_FORMATS[language])} ({zone.key})"
+
+
+def duration(seconds: int, language: str) -> str:
+    """A length of time in days, hours and minutes; under a minute it is 0 min."""
+    minutes = seconds // 60
+    day, hour, minute = _UNITS[language]
+    parts = [(minutes // 1440, day), (minutes // 60 % 24, hour), (minutes % 60, minute)]
+    return " ".join(f"{value} {unit}" for value, unit in parts if value) or f"0 {minute}"

@@ -1,0 +1,365 @@
+"""Every SQL statement of notify. Times and identifiers come in as parameters."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from opora_chassis.database import Transaction
+from opora_contracts.customers import CustomerFact
+from opora_contracts.vocabulary import MessageChannel
+from opora_notify.domain.delivery import Notification, State
+from opora_notify.domain.rules import Directory, Endpoint, Rule
+from opora_notify.domain.tickets import Ticket
+
+
+class Reader(Protocol):
+    """A database or an open transaction: reads work on both."""
+
+    async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
+        """All rows."""
+
+    async def fetchrow(self, sql: str, *arguments: Any) -> Any:
+        """The first row, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """How a person is reached. `email` is None for a customer who has none."""
+
+    name: str
+    email: str | None
+    language: str
+    time_zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A person of the desk, as the address book has them."""
+
+    agent_id: str
+    name: str
+    email: str
+    language: str
+    time_zone: str
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SupportGroup:
+    """A group and the agent who leads it."""
+
+    name: str
+    lead: str
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookEndpoint:
+    """Where another system takes events. A disabled one gets none."""
+
+    endpoint_id: UUID
+    url: str
+    event_types: tuple[str, ...]
+    secret: str
+    created_at: datetime
+    created_by: str
+    disabled_at: datetime | None
+    disabled_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """The rules that hold. Version 0 are the packaged defaults."""
+
+    version: int
+    rules: tuple[Rule, ...]
+
+
+# Tickets ------------------------------------------------------------------------------------------------------------
+
+
+async def lock_tickets(tx: Transaction, ticket_ids: Collection[UUID]) -> dict[UUID, Ticket]:
+    """The tickets that are known, locked in one order until this commits."""
+    rows = await tx.fetch(
+        "select * from tickets where ticket_id = any($1) order by ticket_id for update", list(ticket_ids)
+    )
+    return {row["ticket_id"]: _ticket(row) for row in rows}
+
+
+async def find_tickets(reader: Reader, ticket_ids: Collection[UUID]) -> dict[UUID, Ticket]:
+    """The tickets that are known."""
+    rows = await reader.fetch("select * from tickets where ticket_id = any($1)", list(ticket_ids))
+    return {row["ticket_id"]: _ticket(row) for row in rows}
+
+
+async def save_tickets(tx: Transaction, tickets: Collection[Ticket]) -> None:
+    """Write new and changed tickets."""
+    await tx.executemany(
+        "insert into tickets (ticket_id, number, title, language, priority, requester_id, assignee, support_group,"
+        " product, category) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+        " on conflict (ticket_id) do update set title = excluded.title, priority = excluded.priority,"
+        " assignee = excluded.assignee, support_group = excluded.support_group, product = excluded.product,"
+        " category = excluded.category",
+        [
+            (
+                one.ticket_id,
+                one.number,
+                one.title,
+                one.language,
+                one.priority,
+                one.requester_id,
+                one.assignee,
+                one.group,
+                one.product,
+                one.category,
+            )
+            for one in tickets
+        ],
+    )
+
+
+# Address book -------------------------------------------------------------------------------------------------------
+
+
+async def save_customers(tx: Transaction, customers: Collection[CustomerFact]) -> None:
+    """Write what the newest fact says of each customer; at most one fact per customer is given."""
+    await tx.executemany(
+        "insert into customers (customer_id, name, email, language, time_zone) values ($1, $2, $3, $4, $5)"
+        " on conflict (customer_id) do update set name = excluded.name, email = excluded.email,"
+        " language = excluded.language, time_zone = excluded.time_zone",
+        [(one.customer_id, one.name, one.email, one.language, one.time_zone) for one in customers],
+    )
+
+
+async def find_customer(reader: Reader, customer_id: UUID) -> Contact | None:
+    """A customer's contact; None while the fact about the customer is still on its way."""
+    row = await reader.fetchrow("select * from customers where customer_id = $1", customer_id)
+    return None if row is None else Contact(row["name"], row["email"], row["language"], row["time_zone"])
+
+
+async def find_agent(reader: Reader, agent_id: str) -> Agent | None:
+    """An agent of the address book."""
+    row = await reader.fetchrow("select * from agents where agent_id = $1", agent_id)
+    return None if row is None else _agent(row)
+
+
+async def list_agents(reader: Reader) -> list[Agent]:
+    """Every agent, by id."""
+    return [_agent(row) for row in await reader.fetch("select * from agents order by agent_id")]
+
+
+async def put_agent(tx: Transaction, agent: Agent) -> None:
+    """Add or replace an agent."""
+    await tx.execute(
+        "insert into agents (agent_id, name, email, language, time_zone, groups) values ($1, $2, $3, $4, $5, $6)"
+        " on conflict (agent_id) do update set name = excluded.name, email = excluded.email,"
+        " language = excluded.language, time_zone = excluded.time_zone, groups = excluded.groups",
+        agent.agent_id,
+        agent.name,
+        agent.email,
+        agent.language,
+        agent.time_zone,
+        list(agent.groups),
+    )
+
+
+async def list_groups(reader: Reader) -> list[SupportGroup]:
+    """Every group that has a lead, by name."""
+    rows = await reader.fetch("select * from support_groups order by name")
+    return [SupportGroup(row["name"], row["lead"]) for row in rows]
+
+
+async def put_group(tx: Transaction, group: SupportGroup) -> None:
+    """Add a group or name another lead."""
+    await tx.execute(
+        "insert into support_groups (name, lead) values ($1, $2) on conflict (name) do update set lead = excluded.lead",
+        group.name,
+        group.lead,
+    )
+
+
+async def read_directory(reader: Reader) -> Directory:
+    """Who works where, and which endpoints take messages."""
+    members: dict[str, tuple[str, ...]] = {}
+    for agent in await list_agents(reader):
+        for group in agent.groups:
+            members[group] = (*members.get(group, ()), agent.agent_id)
+    leads = {group.name: group.lead for group in await list_groups(reader)}
+    rows = await reader.fetch(
+        "select endpoint_id, event_types from webhook_endpoints where disabled_at is null order by endpoint_id"
+    )
+    endpoints = tuple(Endpoint(row["endpoint_id"], tuple(row["event_types"])) for row in rows)
+    return Directory(leads=leads, members=members, endpoints=endpoints)
+
+
+# Rules --------------------------------------------------------------------------------------------------------------
+
+
+async def newest_rule_set(reader: Reader) -> RuleSet | None:
+    """The rules that were saved last; None when none ever were."""
+    row = await reader.fetchrow("select version, rules from rule_sets order by version desc limit 1")
+    return None if row is None else RuleSet(row["version"], tuple(Rule.model_validate(rule) for rule in row["rules"]))
+
+
+async def insert_rule_set(tx: Transaction, rules: RuleSet, saved_at: datetime, saved_by: str) -> bool:
+    """Save a set under its version; False when somebody else took that version."""
+    tag = await tx.execute(
+        "insert into rule_sets (version, rules, saved_at, saved_by) values ($1, $2, $3, $4) on conflict do nothing",
+        rules.version,
+        [rule.model_dump(mode="json") for rule in rules.rules],
+        saved_at,
+        saved_by,
+    )
+    return tag == "INSERT 0 1"
+
+
+# Webhook endpoints --------------------------------------------------------------------------------------------------
+
+
+async def insert_endpoint(tx: Transaction, endpoint: WebhookEndpoint) -> None:
+    """Keep a new endpoint."""
+    await tx.execute(
+        "insert into webhook_endpoints (endpoint_id, url, event_types, secret, created_at, created_by)"
+        " values ($1, $2, $3, $4, $5, $6)",
+        endpoint.endpoint_id,
+        endpoint.url,
+        list(endpoint.event_types),
+        endpoint.secret,
+        endpoint.created_at,
+        endpoint.created_by,
+    )
+
+
+async def find_endpoint(reader: Reader, endpoint_id: UUID) -> WebhookEndpoint | None:
+    """One endpoint, with its secret."""
+    row = await reader.fetchrow("select * from webhook_endpoints where endpoint_id = $1", endpoint_id)
+    return None if row is None else _endpoint(row)
+
+
+async def list_endpoints(reader: Reader) -> list[WebhookEndpoint]:
+    """Every endpoint, oldest first."""
+    return [_endpoint(row) for row in await reader.fetch("select * from webhook_endpoints order by endpoint_id")]
+
+
+async def disable_endpoint(tx: Transaction, endpoint_id: UUID, at: datetime, reason: str) -> bool:
+    """Send nothing to an endpoint from now on; False when there is no such endpoint. The first reason is kept."""
+    tag = await tx.execute(
+        "update webhook_endpoints set disabled_at = coalesce(disabled_at, $2),"
+        " disabled_reason = coalesce(disabled_reason, $3) where endpoint_id = $1",
+        endpoint_id,
+        at,
+        reason,
+    )
+    return tag == "UPDATE 1"
+
+
+# Ledger -------------------------------------------------------------------------------------------------------------
+
+
+async def insert_notifications(tx: Transaction, notifications: Sequence[Notification]) -> list[Notification]:
+    """Add messages to the ledger and return those that were not in it yet, in the order given."""
+    rows = await tx.fetch(
+        "insert into notifications (notification_id, event_source, event_id, event_type, event, ticket_id, rule,"
+        " template, channel, recipient, address, state, told, reason, created_at, due_at, finished_at)"
+        " select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::uuid[], $7::text[],"
+        " $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::text[],"
+        " $15::timestamptz[], $16::timestamptz[], $17::timestamptz[])"
+        " on conflict do nothing returning notification_id",
+        [one.notification_id for one in notifications],
+        [one.event_source for one in notifications],
+        [one.event_id for one in notifications],
+        [one.event_type for one in notifications],
+        [one.event for one in notifications],
+        [one.ticket_id for one in notifications],
+        [one.rule for one in notifications],
+        [one.template for one in notifications],
+        [one.channel for one in notifications],
+        [one.recipient for one in notifications],
+        [one.address for one in notifications],
+        [one.state for one in notifications],
+        [one.told for one in notifications],
+        [one.reason for one in notifications],
+        [one.created_at for one in notifications],
+        [one.due_at for one in notifications],
+        [one.finished_at for one in notifications],
+    )
+    added = {row["notification_id"] for row in rows}
+    return [one for one in notifications if one.notification_id in added]
+
+
+async def claim_notifications(
+    tx: Transaction, channel: MessageChannel, limit: int, lease_ends_at: datetime
+) -> list[Notification]:
+    """Take messages that are due or whose lease is over; no other claim gets them before `lease_ends_at`."""
+    # Plan: the partial index notifications_due, so that a tick with nothing to do reads no row.
+    rows = await tx.fetch(
+        "update notifications set state = 'sending', attempts = attempts + 1, due_at = $4 where notification_id in ("
+        " select notification_id from notifications where channel = $1 and state in ('pending', 'sending')"
+        " and due_at <= $2 order by due_at limit $3 for update skip locked) returning *",
+        channel,
+        tx.now,
+        limit,
+        lease_ends_at,
+    )
+    return [_notification(row) for row in rows]
+
+
+async def lock_notification(tx: Transaction, notification_id: UUID) -> Notification | None:
+    """One message, locked until this commits."""
+    row = await tx.fetchrow("select * from notifications where notification_id = $1 for update", notification_id)
+    return None if row is None else _notification(row)
+
+
+async def save_progress(tx: Transaction, notification: Notification) -> None:
+    """Write back a message that this transaction has locked."""
+    await tx.execute(
+        "update notifications set state = $2, attempts = $3, resends = $4, told = $5, reason = $6, due_at = $7,"
+        " finished_at = $8 where notification_id = $1",
+        notification.notification_id,
+        notification.state,
+        notification.attempts,
+        notification.resends,
+        notification.told,
+        notification.reason,
+        notification.due_at,
+        notification.finished_at,
+    )
+
+
+async def find_notification(reader: Reader, notification_id: UUID) -> Notification | None:
+    """One message as it stands."""
+    row = await reader.fetchrow("select * from notifications where notification_id = $1", notification_id)
+    return None if row is None else _notification(row)
+
+
+async def list_notifications(
+    reader: Reader, *, ticket_id: UUID | None, state: State | None, before: UUID | None, limit: int
+) -> list[Notification]:
+    """Messages, newest first (their ids are ordered by time), below the id `before`."""
+    rows = await reader.fetch(
+        "select * from notifications where ($1::uuid is null or ticket_id = $1) and ($2::text is null or state = $2)"
+        " and ($3::uuid is null or notification_id < $3) order by notification_id desc limit $4",
+        ticket_id,
+        state,
+        before,
+        limit,
+    )
+    return [_notification(row) for row in rows]
+
+
+def _ticket(row: Any) -> Ticket:
+    values = dict(row)
+    return Ticket(group=values.pop("support_group"), **values)
+
+
+def _agent(row: Any) -> Agent:
+    return Agent(**{**row, "groups": tuple(row["groups"])})
+
+
+def _endpoint(row: Any) -> WebhookEndpoint:
+    return WebhookEndpoint(**{**row, "event_types": tuple(row["event_types"])})
+
+
+def _notification(row: Any) -> Notification:
+    return Notification(**{**row, "channel": MessageChannel(row["channel"]), "state": State(row["state"])})
