@@ -1,0 +1,5 @@
+"""`python -m opora_cli` is `opora`."""
+
+from opora_cli.main import run
+
+run()

@@ -1,0 +1,116 @@
+"""`opora demo`."""
+
+import asyncio
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from opora_cli.console import AsJson, Directory, err, out, print_json, run, say
+from opora_cli.endpoints import DEFAULT_DIRECTORY, lock_directory, running_supervisor
+from opora_cli.errors import PROBLEMS_FOUND, AlreadyRunningError
+from opora_cli.stack import SERVICES
+
+_LAUNCH_SECONDS = 14.0
+"""Real seconds from launching the services until the day begins: they are ready by then, unless the machine is busy;
+then the first hours, in which few people write, begin a little late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How long, how much."""
+
+    seconds: float
+    first_hour: int
+    hours: float
+    tickets: int
+
+    @property
+    def scale(self) -> float:
+        """Seconds of the story per real second."""
+        return self.hours * 3600 / self.seconds
+
+
+_DAY = Course(seconds=125, first_hour=0, hours=24, tickets=300)
+_SHORT = Course(seconds=22, first_hour=8, hours=8, tickets=60)
+
+
+def demo(
+    *,
+    short: Annotated[bool, typer.Option("--short", help="Only the office hours, in half a minute.")] = False,
+    seconds: Annotated[float | None, typer.Option(min=20, max=3600, help="Real seconds that the day takes.")] = None,
+    tickets: Annotated[int | None, typer.Option(min=1, max=5000, help="How many requests come in.")] = None,
+    seed: Annotated[int, typer.Option(help="Another seed is another day.")] = 1,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep Kafka's and PostgreSQL's data afterwards.")] = False,
+    kill: Annotated[
+        list[str] | None, typer.Option(metavar="SERVICE", help="SIGKILL this service on the way; may be repeated.")
+    ] = None,
+    as_json: AsJson = False,
+    directory: Directory = DEFAULT_DIRECTORY,
+) -> None:
+    """One day of a 20-agent help desk in two minutes, on a platform of its own, checked from outside at the end.
+
+    Mail, logs and the report stay in DIRECTORY/demo. Exit codes: 0 every invariant holds, 1 one does not (it is named),
+    4 the platform could not be started.
+    """
+    unknown = [name for name in kill or [] if name not in SERVICES]
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]} is none of {', '.join(SERVICES)}", param_hint="--kill")
+    usual = _SHORT if short else _DAY
+    course = Course(seconds or usual.seconds, usual.first_hour, usual.hours, tickets or usual.tickets)
+    home = directory / "demo"
+    lock = lock_directory(home)
+    if lock is None:
+        raise AlreadyRunningError(home, running_supervisor(home))
+    try:
+        holds = run(_demo(home, course, seed=seed, kill=kill or [], as_json=as_json))
+    finally:
+        if not keep:
+            shutil.rmtree(home / "data", ignore_errors=True)
+        lock.close()
+    if not holds:
+        raise typer.Exit(PROBLEMS_FOUND)
+
+
+async def _demo(home: Path, course: Course, *, seed: int, kill: list[str], as_json: bool) -> bool:
+    from opora_cli.demo import report as reporting
+    from opora_cli.demo.day import DayClock
+    from opora_cli.demo.scenario import make_scenario
+    from opora_cli.demo.stage import Stage
+    from opora_cli.stack import StackOptions
+    from opora_cli.supervisor import Supervisor
+
+    began_at = time.monotonic()
+    await asyncio.to_thread(_clear, home)
+    scenario = make_scenario(seed=seed, tickets=course.tickets, first_hour=course.first_hour, hours=course.hours)
+    clocks: list[DayClock] = []
+
+    def set_the_clock() -> dict[str, str]:
+        clocks.append(DayClock.set_now(scenario.starts_at, scale=course.scale, opens_in_seconds=_LAUNCH_SECONDS))
+        # Everybody is asked after each closing, so that one survey per closed resolution can be checked.
+        return {**clocks[0].settings(), "OPORA_ASK_INTERVAL_DAYS": "0", "OPORA_LOG_LEVEL": "WARNING"}
+
+    supervisor = Supervisor(StackOptions(directory=home, settings_at_launch=set_the_clock), report=say)
+    endpoints = await supervisor.start()
+    stage = Stage.build(supervisor, endpoints, scenario, clocks[0], console=err if as_json else out)
+    history, killed = await stage.play(kill)
+    report = reporting.make_report(history, stage.desk, stage.tally, killed, time.monotonic() - began_at)
+    await asyncio.to_thread(reporting.write_report, report, home / "report.json")
+    if as_json:
+        print_json(reporting.report_document(report))
+    else:
+        reporting.print_report(report, out)
+        places = f"mail: {home / 'mail'}   logs: {home / 'logs'}   report: {home / 'report.json'}"
+        out.print(places, markup=False, soft_wrap=True)
+    return report.holds
+
+
+def _clear(home: Path) -> None:
+    """Begin from nothing: a demonstration knows no yesterday."""
+    for name in ("data", "logs", "mail"):
+        shutil.rmtree(home / name, ignore_errors=True)
+    for name in ("secrets.json", "api-key", "endpoints.json", "report.json"):
+        (home / name).unlink(missing_ok=True)

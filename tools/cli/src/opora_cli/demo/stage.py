@@ -1,0 +1,88 @@
+"""The demonstration on its platform: desk, view and reader side by side, then the settling and the look."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rich.console import Console
+
+from opora_cli.checks.gather import SurveyMail, TopicReader
+from opora_cli.checks.history import History
+from opora_cli.demo.day import DayClock
+from opora_cli.demo.desk import Desk
+from opora_cli.demo.report import look, settle
+from opora_cli.demo.scenario import Scenario
+from opora_cli.demo.tally import Tally
+from opora_cli.demo.view import View
+from opora_cli.endpoints import Endpoints
+from opora_cli.supervisor import Supervisor
+
+_KILLED_FROM, _KILLED_TO = 0.3, 0.7
+"""Between which shares of the day services are killed when that was asked for."""
+
+
+@dataclass(slots=True)
+class Stage:
+    """Everything that takes part in one demonstration. `play` is called once and stops the platform at the end."""
+
+    supervisor: Supervisor
+    endpoints: Endpoints
+    scenario: Scenario
+    clock: DayClock
+    desk: Desk
+    reader: TopicReader
+    tally: Tally
+    view: View
+    killed: list[str] = field(default_factory=list)
+
+    @classmethod
+    def build(
+        cls, supervisor: Supervisor, endpoints: Endpoints, scenario: Scenario, clock: DayClock, *, console: Console
+    ) -> "Stage":
+        """Put it together for a platform that is ready."""
+        reader = TopicReader(endpoints.kafka_bootstrap)
+        tally = Tally(clock.scale)
+        view = View(console, clock, scenario.seconds, tally, endpoints, refresh=lambda: tally.count(reader.events))
+        supervisor.report = view.tell
+        desk = Desk(endpoints, scenario, clock, SurveyMail(supervisor.options.mail_directory))
+        return cls(supervisor, endpoints, scenario, clock, desk, reader, tally, view)
+
+    async def play(self, kill: Sequence[str]) -> tuple[History, list[str]]:
+        """Play the day, SIGKILL the services named on the way, settle, and look; the platform is stopped then."""
+        stop = asyncio.Event()
+        watching = asyncio.create_task(self.supervisor.watch(stop))
+        try:
+            await self.reader.start()
+            return await self._day(kill), self.killed
+        finally:
+            await self.desk.close()
+            await self.reader.stop()
+            stop.set()
+            await asyncio.gather(watching, return_exceptions=True)
+            await self.supervisor.stop()
+
+    async def _day(self, kill: Sequence[str]) -> History:
+        following = asyncio.create_task(self.reader.follow())
+        answering = asyncio.create_task(self.desk.answer_surveys())
+        stop_showing = asyncio.Event()
+        showing = asyncio.create_task(self.view.show(stop_showing))
+        try:
+            await self.desk.set_up()
+            await asyncio.gather(self.desk.work(), self._kill(kill))
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            judged_until = await settle(self.endpoints, self.reader, self.desk)
+            history = await look(self.endpoints, self.reader, self.desk, judged_until)
+            self.tally.count(self.reader.events)
+            return history
+        finally:
+            following.cancel()
+            answering.cancel()
+            stop_showing.set()
+            await asyncio.gather(following, answering, showing, return_exceptions=True)
+
+    async def _kill(self, services: Sequence[str]) -> None:
+        for number, service in enumerate(services, start=1):
+            share = _KILLED_FROM + (_KILLED_TO - _KILLED_FROM) * number / (len(services) + 1)
+            await self.clock.until(share * self.scenario.seconds)
+            self.killed.append(self.supervisor.kill(service))

@@ -1,0 +1,115 @@
+"""Where the parts of a running platform are: the file `endpoints.json`, and the lock that says that it runs."""
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+from pydantic import BaseModel, ConfigDict
+
+from opora_cli.errors import NotRunningError, StillStartingError
+
+DEFAULT_DIRECTORY = Path(os.environ.get("OPORA_DIRECTORY", ".opora"))
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class ProcessEndpoint(_Part):
+    """One process of one service."""
+
+    name: str
+    """Also the name of its log: `<name>.log`."""
+    roles: tuple[str, ...]
+    url: str
+    """Health and metrics; of the process with role `serve`, the API as well."""
+
+
+class ServiceEndpoint(_Part):
+    """One service."""
+
+    url: str
+    """The API."""
+    database_dsn: str
+    """With the password: the file is readable by its owner only."""
+    processes: tuple[ProcessEndpoint, ...]
+
+
+class Endpoints(_Part):
+    """Everything that a client of the platform needs to know."""
+
+    supervisor_pid: int
+    kafka_bootstrap: str
+    kafka_pid: int
+    postgres_pid: int
+    services: dict[str, ServiceEndpoint]
+    api_key_file: Path
+    """Holds an API key with every scope, valid at every service."""
+    smtp: str
+    """Where notify hands its mail over, HOST:PORT."""
+    mail_directory: Path | None
+    """Where mail can be looked at, when it goes to the local sink."""
+    log_directory: Path
+
+    @property
+    def api_key(self) -> str:
+        """The key with every scope."""
+        return self.api_key_file.read_text().strip()
+
+
+def endpoints_path(directory: Path) -> Path:
+    """The file's place in a platform's directory."""
+    return directory / "endpoints.json"
+
+
+def write_endpoints(directory: Path, endpoints: Endpoints) -> None:
+    """Write the file at once and whole, readable by its owner only."""
+    write_private(endpoints_path(directory), endpoints.model_dump_json(indent=2) + "\n")
+
+
+def read_endpoints(directory: Path) -> Endpoints:
+    """The endpoints of the platform that runs in this directory. Raises NotRunningError or StillStartingError."""
+    pid = running_supervisor(directory)
+    if pid is None:
+        raise NotRunningError(directory)
+    with contextlib.suppress(OSError, ValueError):
+        endpoints = Endpoints.model_validate_json(endpoints_path(directory).read_text())
+        if endpoints.supervisor_pid == pid:
+            return endpoints
+    raise StillStartingError(directory)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace the file by one that only its owner can read, at once and whole."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    fresh.replace(path)
+
+
+def lock_directory(directory: Path) -> IO[str] | None:
+    """Take the directory for as long as the answer stays open; None when another platform has it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    # Not inherited by children, so that it ends with this process and no other.
+    lock = (directory / "lock").open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
+
+
+def running_supervisor(directory: Path) -> int | None:
+    """The process id of the platform that runs in this directory, ready or not; None when none does."""
+    with contextlib.suppress(FileNotFoundError, ValueError), (directory / "lock").open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return int(lock.read())
+    return None

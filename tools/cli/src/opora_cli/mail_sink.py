@@ -1,0 +1,62 @@
+"""A mail server that delivers to nobody: every message becomes a file that can be looked at."""
+
+import re
+import threading
+from pathlib import Path
+from typing import Any
+
+from aiosmtpd.controller import Controller
+
+from opora_embedded.ports import HOST, find_free_port
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9@._+-]+")
+
+
+class MailSink:
+    """Accepts mail over SMTP on 127.0.0.1 and writes `NNNNNN-recipient.eml` files into a directory.
+
+    A message is acknowledged only when its file is whole. Numbers go on from those already in the directory.
+    """
+
+    def __init__(self, directory: Path, port: int | None = None) -> None:
+        self.directory = directory
+        self.port = port or find_free_port()
+        self._controller: Controller | None = None
+        self._numbering = threading.Lock()
+        self._number = 0
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT for SMTP clients."""
+        return f"{HOST}:{self.port}"
+
+    @property
+    def received(self) -> int:
+        """How many messages the directory holds."""
+        return self._number
+
+    def start(self) -> None:
+        """Listen; returns when mail is accepted."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        numbers = [int(path.name[:6]) for path in self.directory.glob("[0-9]" * 6 + "-*.eml")]
+        self._number = max(numbers, default=0)
+        self._controller = Controller(self, hostname=HOST, port=self.port, ready_timeout=10)
+        self._controller.start()
+
+    def stop(self) -> None:
+        """Stop listening; files stay."""
+        if self._controller is not None:
+            self._controller.stop()
+            self._controller = None
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        """Write one message; called by the SMTP server."""
+        with self._numbering:
+            self._number += 1
+            number = self._number
+        recipient = _UNSAFE.sub("_", envelope.rcpt_tos[0])[:80] if envelope.rcpt_tos else "nobody"
+        path = self.directory / f"{number:06d}-{recipient}.eml"
+        unfinished = path.with_suffix(".unfinished")
+        unfinished.write_bytes(envelope.original_content or b"")
+        unfinished.rename(path)
+        return "250 Message accepted for the files"

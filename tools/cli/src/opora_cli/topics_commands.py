@@ -1,0 +1,52 @@
+"""`opora topics create|check`."""
+
+from typing import Annotated
+
+import typer
+
+from opora_cli.console import AsJson, Directory, out, print_json, run
+from opora_cli.endpoints import DEFAULT_DIRECTORY, read_endpoints
+from opora_cli.errors import PROBLEMS_FOUND
+
+topics_app = typer.Typer(help="The broker's topics and the registry.", no_args_is_help=True)
+Bootstrap = Annotated[
+    str | None, typer.Option("--bootstrap", metavar="HOST:PORT", help="A broker that was not started by `opora up`.")
+]
+ReplicationFactor = Annotated[int, typer.Option(min=1, max=10, help="Copies of each record, for new topics.")]
+
+
+@topics_app.command()
+def create(
+    *,
+    bootstrap: Bootstrap = None,
+    replication_factor: ReplicationFactor = 1,
+    as_json: AsJson = False,
+    directory: Directory = DEFAULT_DIRECTORY,
+) -> None:
+    """Create the registry's topics that do not exist; existing ones are left alone. Exit codes: 0 done, 3 no broker."""
+    from opora_chassis.topics import create_topics
+
+    made = run(create_topics(_broker(bootstrap, directory), replication_factor=replication_factor))
+    if as_json:
+        print_json({"created": made})
+    else:
+        out.print(f"created {', '.join(made)}" if made else "every topic of the registry exists", markup=False)
+
+
+@topics_app.command()
+def check(*, bootstrap: Bootstrap = None, as_json: AsJson = False, directory: Directory = DEFAULT_DIRECTORY) -> None:
+    """Compare the broker's topics with the registry. Exit codes: 0 they agree, 1 they differ, 3 no broker."""
+    from opora_chassis.topics import check_topics
+
+    problems = run(check_topics(_broker(bootstrap, directory)))
+    if as_json:
+        print_json({"problems": problems})
+    else:
+        for line in problems or ["topics and registry agree"]:
+            out.print(line, markup=False)
+    if problems:
+        raise typer.Exit(PROBLEMS_FOUND)
+
+
+def _broker(bootstrap: str | None, directory: Directory) -> str:
+    return bootstrap or read_endpoints(directory).kafka_bootstrap

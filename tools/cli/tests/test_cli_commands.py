@@ -1,0 +1,143 @@
+"""The command line: one clear line and the next command where something is wrong, documented exit codes."""
+
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from opora_cli.client import RefusedError, ServiceClient
+from opora_cli.doctor import judge_lag, judge_outbox, judge_skew
+from opora_cli.errors import CommandError
+from opora_cli.main import app, run
+from opora_cli.metrics import read_metrics, total
+from tools.cli.tests.logs import servicenow_row, servicenow_text, write
+
+COMMANDS = (
+    ["up"],
+    ["down"],
+    ["status"],
+    ["demo"],
+    ["doctor"],
+    ["replay", "servicenow"],
+    ["replay", "italian"],
+    ["topics", "create"],
+    ["topics", "check"],
+    ["keys", "create"],
+    ["keys", "list"],
+    ["keys", "revoke"],
+    ["dead-letters", "list"],
+    ["dead-letters", "show"],
+    ["dead-letters", "redrive"],
+    ["dead-letters", "discard"],
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_says_how_it_ends(command: list[str]) -> None:
+    """The help of each command documents its exit codes."""
+    shown = CliRunner().invoke(app, [*command, "--help"])
+    assert shown.exit_code == 0
+    assert re.search(r"Exit\s+codes", shown.output)
+
+
+@pytest.mark.parametrize("command", [["status"], ["down"], ["doctor"], ["topics", "check"], ["keys", "list"]])
+def test_without_a_platform_a_command_says_how_to_get_one(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line, the next command, and exit code 3."""
+    monkeypatch.setattr("sys.argv", ["opora", *command, "--directory", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        run()
+    lines = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 3
+    assert lines == [f"opora: no platform runs in {tmp_path}", f"next: opora up --detach --directory {tmp_path}"]
+
+
+def test_a_replay_of_another_file_ends_before_anything_starts(tmp_path: Path) -> None:
+    """A file that is no such log, or holds no ticket that can be read, is unusable input."""
+    runner = CliRunner()
+    other = write(tmp_path / "other.csv", "a,b\n1,2\n")
+    ended = runner.invoke(app, ["replay", "servicenow", str(other), "--directory", str(tmp_path)])
+    assert isinstance(ended.exception, CommandError)
+    assert ended.exception.exit_code == 2
+    broken = write(tmp_path / "broken.csv", servicenow_text([servicenow_row("INC1", "Asleep", "1/3/2016 08:00")]))
+    ended = runner.invoke(app, ["replay", "servicenow", str(broken), "--directory", str(tmp_path)])
+    assert isinstance(ended.exception, CommandError)
+    assert "no ticket" in ended.exception.message
+    assert f"{broken}:2: incident_state 'Asleep' is unknown" in ended.output.replace("\n", "")
+
+
+def test_wrong_usage_is_refused_at_once(tmp_path: Path) -> None:
+    """An unknown service to kill, an address without a port: exit code 2."""
+    runner = CliRunner()
+    for wrong in (["demo", "--kill", "kafka"], ["up", "--smtp", "mailhost"]):
+        assert runner.invoke(app, [*wrong, "--directory", str(tmp_path)]).exit_code == 2
+    ended = runner.invoke(app, ["dead-letters", "redrive", "--directory", str(tmp_path)])
+    assert isinstance(ended.exception, CommandError)
+    assert ended.exception.exit_code == 2
+
+
+def test_the_doctor_finds_what_stands_still() -> None:
+    """Lag, an old outbox and a wrong clock are each named with a next command; what is well has none."""
+    assert not judge_lag("sla", 12).problem
+    assert judge_lag("sla", 5_001).next_command == "opora status"
+    assert not judge_outbox("intake", 40_000, 0.4).problem
+    assert "relay" in judge_outbox("intake", 1, 10.5).problem
+    assert not judge_skew("sla", -0.9).problem
+    assert judge_skew("sla", 1.1).problem
+
+
+def test_metrics_are_summed_over_their_labels() -> None:
+    """A total takes all samples of a name, or those with given labels."""
+    text = (
+        "# TYPE opora_consumer_lag_records gauge\n"
+        'opora_consumer_lag_records{service="sla",partition="0"} 3\n'
+        'opora_consumer_lag_records{service="sla",partition="1"} 4\n'
+        'opora_consumer_lag_records{service="notify",partition="0"} 5\n'
+    )
+    metrics = read_metrics(text)
+    assert total(metrics, "opora_consumer_lag_records") == 12
+    assert total(metrics, "opora_consumer_lag_records", service="sla") == 7
+    assert total(metrics, "opora_unheard_of") == 0
+
+
+async def test_a_write_is_repeated_under_one_idempotency_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that comes back after a while sees the same key again, so that nothing is written twice."""
+    keys: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        keys.append(request.headers["Idempotency-Key"])
+        if len(keys) == 1:
+            raise httpx.ConnectError("refused", request=request)
+        return httpx.Response(503 if len(keys) == 2 else 201, json={"id": "x"})
+
+    monkeypatch.setattr("opora_cli.client._PAUSE_SECONDS", 0)
+    client = _client(answer)
+    assert await client.post("/v1/tickets", {"title": "t"}, actor="agent:anna") == {"id": "x"}
+    await client.close()
+    assert len(keys) == 3
+    assert len(set(keys)) == 1
+
+
+async def test_a_refusal_is_told_in_the_services_words() -> None:
+    """A problem document's detail becomes the command's one line; it is not tried again."""
+    calls: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        calls.append(request.url.path)
+        return httpx.Response(409, json={"title": "Conflict", "detail": "cannot close a ticket that is received"})
+
+    client = _client(answer)
+    with pytest.raises(RefusedError, match="409: cannot close a ticket") as refused:
+        await client.post("/v1/tickets/1/close", {})
+    await client.close()
+    assert refused.value.status == 409
+    assert len(calls) == 1
+
+
+def _client(answer: object) -> ServiceClient:
+    client = ServiceClient("intake", "http://intake.test", "opk_x")
+    client._http = httpx.AsyncClient(base_url=client.url, transport=httpx.MockTransport(answer))  # type: ignore[arg-type]
+    return client
