@@ -90,16 +90,19 @@ def test_the_doctor_finds_what_stands_still() -> None:
 
 
 def test_metrics_are_summed_over_their_labels() -> None:
-    """A total takes all samples of a name, or those with given labels."""
+    """A total takes all samples of a name, or those with given labels; names that only begin alike are others."""
     text = (
         "# TYPE opora_consumer_lag_records gauge\n"
         'opora_consumer_lag_records{service="sla",partition="0"} 3\n'
         'opora_consumer_lag_records{service="sla",partition="1"} 4\n'
         'opora_consumer_lag_records{service="notify",partition="0"} 5\n'
+        "opora_consumer_lag_records_created 1.7e9\n"
+        "opora_outbox_rows 1.0\n"
     )
     metrics = read_metrics(text)
     assert total(metrics, "opora_consumer_lag_records") == 12
     assert total(metrics, "opora_consumer_lag_records", service="sla") == 7
+    assert total(metrics, "opora_outbox_rows") == 1
     assert total(metrics, "opora_unheard_of") == 0
 
 

@@ -51,7 +51,13 @@ class RunningService:
         return await wait_until(condition, timeout_seconds)
 
 
-async def wait_until(condition: Condition, timeout_seconds: float = 20, *, what: str | None = None) -> Any:
+async def wait_until(
+    condition: Condition,
+    timeout_seconds: float = 20,
+    *,
+    what: str | None = None,
+    poll_seconds: float = _POLL_SECONDS,
+) -> Any:
     """Poll a plain or async condition until it is truthy, and return its value.
 
     Raises AssertionError with `what`, or the condition's name, and its last value when the time is over. An
@@ -70,7 +76,7 @@ async def wait_until(condition: Condition, timeout_seconds: float = 20, *, what:
                 else:
                     if last:
                         return last
-                await asyncio.sleep(_POLL_SECONDS)
+                await asyncio.sleep(poll_seconds)
     except TimeoutError:
         name = what or getattr(condition, "__name__", "the condition")
         raise AssertionError(f"{name} did not hold within {timeout_seconds} s; last: {last!r}") from None

@@ -87,15 +87,14 @@ def compose(platform: Platform) -> Parts:
     planning = Planning(stale_after=settings.stale_after, new_id=new_id, wake=post.wake)
     follow_tickets = partial(handlers.follow_tickets, planning=planning)
     follow_other_facts = partial(handlers.follow_other_facts, planning=planning)
+    follow_customers = partial(handlers.follow_customers, planning=planning)
     return Parts(
         routers=(api.router, directory_api.router),
         subscriptions=(
             Subscription(topic=TICKETS, handle=follow_tickets, types=TICKETS.types),
             Subscription(topic=SLA, handle=follow_other_facts, types=SLA.types),
             Subscription(topic=FEEDBACK, handle=follow_other_facts, types=FEEDBACK.types),
-            Subscription(
-                topic=CUSTOMERS, handle=handlers.follow_customers, types=(CustomerRegistered, CustomerUpdated)
-            ),
+            Subscription(topic=CUSTOMERS, handle=follow_customers, types=(CustomerRegistered, CustomerUpdated)),
         ),
         loops=(Loop("deliver_mails", post.deliver_mails), Loop("deliver_webhooks", post.deliver_webhooks)),
     )

@@ -50,10 +50,15 @@ async def current_rules(reader: store.Reader) -> RuleSet:
     return await store.newest_rule_set(reader) or packaged_rules()
 
 
-async def follow_customers(events: Sequence[Event[Any]], tx: Transaction) -> None:
-    """Keep the address book equal to the newest fact of each customer, history included."""
+async def follow_customers(events: Sequence[Event[Any]], tx: Transaction, *, planning: Planning) -> None:
+    """Keep the address book equal to the newest fact of each customer, history included.
+
+    Letters that waited for an address are tried at once.
+    """
     newest = {event.data.customer_id: event.data for event in events if isinstance(event.data, CustomerFact)}
     await store.save_customers(tx, list(newest.values()))
+    if await store.hasten_messages(tx, [f"customer:{customer_id}" for customer_id in newest]):
+        tx.after_commit(planning.wake)
 
 
 async def follow_tickets(events: Sequence[Event[Any]], tx: Transaction, *, planning: Planning) -> None:

@@ -305,6 +305,19 @@ async def claim_notifications(
     return [_notification(row) for row in rows]
 
 
+async def hasten_messages(tx: Transaction, recipients: Collection[str]) -> bool:
+    """Make what waits for its next attempt to these recipients due now; whether there was anything."""
+    # Plan: the partial index notifications_due; it holds unfinished messages only.
+    tag = await tx.execute(
+        "update notifications set due_at = $3 where channel = $1 and state = 'pending' and due_at > $3"
+        " and recipient = any($2::text[])",
+        MessageChannel.EMAIL,
+        list(recipients),
+        tx.now,
+    )
+    return tag != "UPDATE 0"
+
+
 async def lock_notification(tx: Transaction, notification_id: UUID) -> Notification | None:
     """One message, locked until this commits."""
     row = await tx.fetchrow("select * from notifications where notification_id = $1 for update", notification_id)

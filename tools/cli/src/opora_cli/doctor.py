@@ -13,7 +13,7 @@ from opora_cli import store
 from opora_cli.console import AsJson, Directory, out, print_json, run
 from opora_cli.endpoints import DEFAULT_DIRECTORY, Endpoints, read_endpoints
 from opora_cli.errors import PROBLEMS_FOUND
-from opora_cli.metrics import read_metrics, total
+from opora_cli.metrics import LAG, read_metrics, total
 
 MAX_LAG_RECORDS = 5_000
 MAX_OUTBOX_AGE_SECONDS = 10.0
@@ -136,7 +136,7 @@ async def _process(name: str, url: str) -> list[Diagnosis]:
     log = f"tail logs/{name}.log" if problem else ""
     return [
         Diagnosis(f"{name}: health", "ready" if ready.is_success else "not ready", problem, log),
-        judge_lag(name, total(metrics, "opora_consumer_lag_records")),
+        judge_lag(name, total(metrics, LAG)),
     ]
 
 

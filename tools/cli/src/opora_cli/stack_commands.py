@@ -184,7 +184,7 @@ async def _look(endpoints: Endpoints) -> list[dict[str, Any]]:
 async def _look_at(client: Any, name: str, url: str) -> dict[str, Any]:
     import httpx
 
-    from opora_cli.metrics import read_metrics, total
+    from opora_cli.metrics import LAG, OUTBOX, read_metrics, total
 
     row: dict[str, Any] = {"name": name, "url": url, "ready": False, "problem": "does not answer"}
     try:
@@ -196,8 +196,8 @@ async def _look_at(client: Any, name: str, url: str) -> dict[str, Any]:
     return row | {
         "ready": answer.is_success,
         "problem": "; ".join(failed),
-        "lag_records": int(total(metrics, "opora_consumer_lag_records")),
-        "outbox_rows": int(total(metrics, "opora_outbox_rows")),
+        "lag_records": int(total(metrics, LAG)),
+        "outbox_rows": int(total(metrics, OUTBOX)),
     }
 
 

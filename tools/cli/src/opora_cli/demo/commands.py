@@ -14,7 +14,7 @@ from opora_cli.endpoints import DEFAULT_DIRECTORY, lock_directory, running_super
 from opora_cli.errors import PROBLEMS_FOUND, AlreadyRunningError
 from opora_cli.stack import SERVICES
 
-_LAUNCH_SECONDS = 14.0
+_LAUNCH_SECONDS = 12.0
 """Real seconds from launching the services until the day begins: they are ready by then, unless the machine is busy;
 then the first hours, in which few people write, begin a little late."""
 
@@ -35,12 +35,12 @@ class Course:
 
 
 _DAY = Course(seconds=125, first_hour=0, hours=24, tickets=300)
-_SHORT = Course(seconds=22, first_hour=8, hours=8, tickets=60)
+_SHORT = Course(seconds=18, first_hour=8, hours=6, tickets=45)
 
 
 def demo(
     *,
-    short: Annotated[bool, typer.Option("--short", help="Only the office hours, in half a minute.")] = False,
+    short: Annotated[bool, typer.Option("--short", help="Only the busiest hours, in less than a minute.")] = False,
     seconds: Annotated[float | None, typer.Option(min=20, max=3600, help="Real seconds that the day takes.")] = None,
     tickets: Annotated[int | None, typer.Option(min=1, max=5000, help="How many requests come in.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed is another day.")] = 1,

@@ -47,7 +47,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         key = self.endpoints.api_key
-        self._intake = ServiceClient("intake", self.endpoints.services["intake"].url, key, connections=40)
+        self._intake = ServiceClient("intake", self.endpoints.services["intake"].url, key)
         self._others = {name: ServiceClient(name, self.endpoints.services[name].url, key) for name in ("sla", "notify")}
 
     async def set_up(self) -> None:

@@ -10,6 +10,7 @@ import httpx
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -19,7 +20,7 @@ from opora_cli.demo.day import DayClock
 from opora_cli.demo.people import DESK_TIME_ZONE
 from opora_cli.demo.tally import Tally
 from opora_cli.endpoints import Endpoints
-from opora_cli.metrics import read_metrics, total
+from opora_cli.metrics import LAG, OUTBOX, read_metrics, total
 
 _REFRESH_SECONDS = 0.5
 _PLAIN_LINE_EVERY = 10
@@ -77,8 +78,8 @@ class View:
                 metrics = read_metrics((await client.get(f"{service.url}/metrics")).text)
             except httpx.HTTPError:
                 continue
-            lag += total(metrics, "opora_consumer_lag_records")
-            outbox += total(metrics, "opora_outbox_rows")
+            lag += total(metrics, LAG)
+            outbox += total(metrics, OUTBOX)
         self.lag_records, self.outbox_rows = int(lag), int(outbox)
 
     def _plain(self, turn: int) -> None:
@@ -95,7 +96,11 @@ class View:
     def _picture(self) -> RenderableType:
         day = ProgressBar(total=self.day_seconds, completed=max(0.0, self.clock.seconds))
         title = f"Orbit's help desk, {self._time()} ({self.clock.scale:.0f} times as fast as life)"
-        return Panel(Group(day, Columns([self._steps(), self._clocks(), self._rest()], padding=(0, 4))), title=title)
+        # A bar alone does not end its line.
+        return Panel(
+            Group(Padding(day, (0, 0, 1, 0)), Columns([self._steps(), self._clocks(), self._rest()], padding=(0, 4))),
+            title=title,
+        )
 
     def _steps(self) -> Table:
         table = _table("tickets", len(self.tally.step_of))
