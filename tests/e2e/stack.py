@@ -24,9 +24,10 @@ import httpx
 from opora_chassis.clock import Clock
 from opora_chassis.database import Database
 from opora_chassis.http.keys import ADMIN, create_key
+from opora_chassis.migrations import all_migrations, migrate
 from opora_chassis.testing import wait_until
 from opora_chassis.topics import create_topics, delete_topics
-from opora_cli.stack import SERVICES, ProcessPlan, Secrets, new_api_token, service_settings
+from opora_cli.stack import SERVICES, ProcessPlan, Secrets, migrations_directory, new_api_token, service_settings
 from opora_cli.supervisor import is_ready
 from opora_embedded.guarded import GuardedProcess, Order
 from opora_embedded.ports import HOST, find_free_port
@@ -41,10 +42,14 @@ _NOTIFY_SCOPES = {"intake": ("notify_intake_key", "messages:read"), "feedback": 
 
 
 class Databases:
-    """Migrated databases on one server: each service's own command migrates once, and every stack gets a copy."""
+    """Migrated databases on one server: each service is migrated once, and every stack gets a copy.
 
-    def __init__(self, server: PostgresServer) -> None:
+    `by_command` migrates as an operator does, with the service's own command; else in this process, which is faster.
+    """
+
+    def __init__(self, server: PostgresServer, *, by_command: bool = True) -> None:
         self._server = server
+        self._by_command = by_command
         self._mark = uuid4().hex[:8]
         self._templates: dict[str, asyncio.Task[str]] = {}
         self._made: list[str] = []
@@ -81,25 +86,10 @@ class Databases:
     async def _migrated(self, service: str) -> str:
         name = self._template(service)
         dsn = await asyncio.to_thread(self._server.create_database, name)
-        environment = {
-            **_inherited(),
-            "OPORA_DATABASE_DSN": dsn,
-            "OPORA_KAFKA_BOOTSTRAP": _NOBODY_LISTENS,
-            "OPORA_SIGNING_SECRET": "no link is signed here",
-        }
-        migrating = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", f"opora_{service}", "migrate"),
-            env=environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        try:
-            output, _ = await asyncio.wait_for(migrating.communicate(), _MIGRATE_SECONDS)
-        finally:
-            if migrating.returncode is None:
-                migrating.kill()
-                await migrating.wait()
-        assert migrating.returncode == 0, f"migrating {service} failed:\n{output.decode()}"
+        if self._by_command:
+            await _migrate_by_command(service, dsn)
+        else:
+            await migrate(dsn, all_migrations(service, migrations_directory(service)))
         return name
 
 
@@ -280,6 +270,28 @@ def _order(directory: Path, plan: ProcessPlan, settings: Mapping[str, str]) -> O
 def _inherited() -> dict[str, str]:
     """This process' environment without what would set a service."""
     return {name: value for name, value in os.environ.items() if not name.startswith("OPORA_")}
+
+
+async def _migrate_by_command(service: str, dsn: str) -> None:
+    environment = {
+        **_inherited(),
+        "OPORA_DATABASE_DSN": dsn,
+        "OPORA_KAFKA_BOOTSTRAP": _NOBODY_LISTENS,
+        "OPORA_SIGNING_SECRET": "no link is signed here",
+    }
+    migrating = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", f"opora_{service}", "migrate"),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        output, _ = await asyncio.wait_for(migrating.communicate(), _MIGRATE_SECONDS)
+    finally:
+        if migrating.returncode is None:
+            migrating.kill()
+            await migrating.wait()
+    assert migrating.returncode == 0, f"migrating {service} failed:\n{output.decode()}"
 
 
 async def _create_keys(service: str, dsn: str, known: Secrets) -> None:

@@ -147,7 +147,7 @@ async def test_without_its_database_a_service_is_503_and_stores_nothing_by_half(
 ) -> None:
     """A write that meets an outage says when to come back; repeated with its key, it happened exactly once."""
     with Postgres() as own:
-        databases = Databases(own)
+        databases = Databases(own, by_command=False)
         async with running_stack(tmp_path, kafka, databases, ["intake all"]) as stack, stack.client("intake") as intake:
             assert (await intake.post("/tickets", json=TICKET)).status_code == 201
             await asyncio.to_thread(own.kill)

@@ -65,12 +65,12 @@ def test_no_process_outlives_a_killed_owner_or_guard(tmp_path: Path, owner: RunO
     process, words = owner(OWNER.format(directory=tmp_path / "data"))
     members = family(int(words[0]))
     process.kill()
-    _, alive = psutil.wait_procs(members, timeout=20)
+    _, alive = psutil.wait_procs(members, timeout=60)
     assert alive == []
     with Kafka(tmp_path / "data") as server:
         guard, *others = family(server.pid)
         guard.kill()
-        _, alive = psutil.wait_procs(others, timeout=20)
+        _, alive = psutil.wait_procs(others, timeout=60)
         assert alive == []
 
 

@@ -153,7 +153,7 @@ def test_no_process_outlives_a_killed_owner(tmp_path: Path, owner: RunOwner, fam
     members = family(int(words[0]))
     assert len(members) > 3
     process.kill()
-    _, alive = psutil.wait_procs(members, timeout=20)
+    _, alive = psutil.wait_procs(members, timeout=60)
     assert alive == []
     with Postgres(tmp_path / "data"):
         pass
@@ -164,7 +164,7 @@ def test_no_process_outlives_a_killed_guard(family: FindFamily) -> None:
     with Postgres() as server:
         guard, *others = family(server.pid)
         guard.kill()
-        _, alive = psutil.wait_procs(others, timeout=20)
+        _, alive = psutil.wait_procs(others, timeout=60)
         assert alive == []
         server.start()
 

@@ -24,7 +24,7 @@ from opora_chassis.topics import create_topics
 
 SAMPLE = Path(__file__).parent / "sample.py"
 GATE = 4711
-LIMIT_SECONDS = 30
+LIMIT_SECONDS = 90
 
 
 @dataclass(slots=True)

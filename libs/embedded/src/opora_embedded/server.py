@@ -65,7 +65,7 @@ class EmbeddedServer(ABC):
             raise ServerNotRunningError(self.name)
         return self._process.pid
 
-    def start(self, deadline_seconds: float = 60) -> None:
+    def start(self, deadline_seconds: float = 120) -> None:
         """Start and return when the server answers; does nothing when it is running.
 
         After `stop` or `kill` it comes back with the same port and data. A port that another process takes in the last

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from opora_cli.endpoints import DEFAULT_DIRECTORY
+from opora_cli.errors import NOT_RUNNING, CommandError
 
 _UNBROKEN_WIDTH = 180
 """Where nobody looks at a terminal, tables keep a line a row."""
@@ -26,8 +27,14 @@ ResultT = TypeVar("ResultT")
 
 
 def run(work: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """Run a command's asynchronous part."""
-    return asyncio.run(work)
+    """Run a command's asynchronous part. A server that does not answer becomes a CommandError."""
+    try:
+        return asyncio.run(work)
+    except (ConnectionError, TimeoutError) as error:
+        words = str(error) or "no answer in time"
+        raise CommandError(
+            f"a part of the platform does not answer: {words}", next_command="opora status", exit_code=NOT_RUNNING
+        ) from error
 
 
 def print_json(value: Any) -> None:

@@ -17,7 +17,7 @@ from opora_cli.console import AsJson, Directory, err, out, print_json, run, say
 from opora_cli.endpoints import DEFAULT_DIRECTORY, Endpoints, lock_directory, read_endpoints, running_supervisor
 from opora_cli.errors import NOT_STARTED, PROBLEMS_FOUND, AlreadyRunningError, CommandError, NotRunningError
 
-_DETACHED_SECONDS = 150.0
+_DETACHED_SECONDS = 240.0
 _DOWN_SECONDS = 45.0
 _POLL_SECONDS = 0.1
 _TAIL_LINES = 20

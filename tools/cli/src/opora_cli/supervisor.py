@@ -21,7 +21,7 @@ from opora_chassis.migrations import all_migrations, migrate
 from opora_chassis.topics import create_topics
 from opora_cli import store
 from opora_cli.endpoints import Endpoints, ProcessEndpoint, ServiceEndpoint, write_endpoints
-from opora_cli.errors import StartError
+from opora_cli.errors import NOT_STARTED, CommandError, StartError
 from opora_cli.mail_sink import MailSink
 from opora_cli.stack import (
     ProcessPlan,
@@ -33,12 +33,12 @@ from opora_cli.stack import (
     previous_endpoints,
     service_settings,
 )
-from opora_embedded import Kafka, Postgres
+from opora_embedded import EmbeddedServerError, Kafka, Postgres, cache_directory, prepare_jars
 from opora_embedded.guarded import GuardedProcess, Order
 
 Report = Callable[[str], None]
 
-_READY_SECONDS = 90.0
+_READY_SECONDS = 120.0
 _LOOK_SECONDS = 0.1
 _LOG_LOOK_SECONDS = 5.0
 _LOG_KEPT_BYTES = 10_000_000
@@ -83,10 +83,14 @@ class Supervisor:
     async def start(self) -> Endpoints:
         """Bring everything up and return where it is, once every process is ready.
 
-        Raises StartError with the log to look at; what was started is stopped again before.
+        Raises StartError with the log to look at, or CommandError with what keeps a server from starting; what was
+        started is stopped again before.
         """
         try:
             return await self._start()
+        except EmbeddedServerError as error:
+            await self.stop()
+            raise CommandError(str(error), exit_code=NOT_STARTED) from error
         except BaseException:
             await self.stop()
             raise
@@ -134,6 +138,8 @@ class Supervisor:
         known = load_secrets(options)
         previous = previous_endpoints(options.directory)
         plans = plan_processes(options, previous)
+        if not cache_directory().is_dir():
+            await asyncio.to_thread(prepare_jars, report=self.report)
         self.report("starting Apache Kafka and PostgreSQL")
         self._kafka = Kafka(options.data_directory / "kafka")
         self._postgres = Postgres(options.data_directory / "postgres")

@@ -1,12 +1,13 @@
 """`opora topics create|check`."""
 
+from collections.abc import Awaitable
 from typing import Annotated
 
 import typer
 
 from opora_cli.console import AsJson, Directory, out, print_json, run
 from opora_cli.endpoints import DEFAULT_DIRECTORY, read_endpoints
-from opora_cli.errors import PROBLEMS_FOUND
+from opora_cli.errors import NOT_RUNNING, PROBLEMS_FOUND, CommandError
 
 topics_app = typer.Typer(help="The broker's topics and the registry.", no_args_is_help=True)
 Bootstrap = Annotated[
@@ -26,7 +27,8 @@ def create(
     """Create the registry's topics that do not exist; existing ones are left alone. Exit codes: 0 done, 3 no broker."""
     from opora_chassis.topics import create_topics
 
-    made = run(create_topics(_broker(bootstrap, directory), replication_factor=replication_factor))
+    broker = _broker(bootstrap, directory)
+    made = run(_answered(broker, create_topics(broker, replication_factor=replication_factor)))
     if as_json:
         print_json({"created": made})
     else:
@@ -38,7 +40,8 @@ def check(*, bootstrap: Bootstrap = None, as_json: AsJson = False, directory: Di
     """Compare the broker's topics with the registry. Exit codes: 0 they agree, 1 they differ, 3 no broker."""
     from opora_chassis.topics import check_topics
 
-    problems = run(check_topics(_broker(bootstrap, directory)))
+    broker = _broker(bootstrap, directory)
+    problems = run(_answered(broker, check_topics(broker)))
     if as_json:
         print_json({"problems": problems})
     else:
@@ -50,3 +53,14 @@ def check(*, bootstrap: Bootstrap = None, as_json: AsJson = False, directory: Di
 
 def _broker(bootstrap: str | None, directory: Directory) -> str:
     return bootstrap or read_endpoints(directory).kafka_bootstrap
+
+
+async def _answered(broker: str, work: Awaitable[list[str]]) -> list[str]:
+    from aiokafka.errors import KafkaError
+
+    try:
+        return await work
+    except KafkaError as error:
+        raise CommandError(
+            f"the broker {broker} does not answer: {error}", next_command="opora status", exit_code=NOT_RUNNING
+        ) from error

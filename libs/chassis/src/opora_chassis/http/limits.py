@@ -11,7 +11,7 @@ from opora_chassis.http.errors import Problem, problem_response
 _WRITING = frozenset({"POST", "PUT", "PATCH"})
 _FORM = "application/x-www-form-urlencoded"
 _MOST_DISCARDED_BYTES = 64 * 1024 * 1024
-"""A body up to this size is read to its end before it is refused: a client that still sends would miss the answer."""
+"""A body is read so far before it is refused: a client that still sends would miss the answer."""
 
 
 class BodyLimits:
@@ -36,7 +36,7 @@ class BodyLimits:
         length = int(declared) if declared.isdecimal() else 0
         if length > self._max_body_bytes:
             if length <= _MOST_DISCARDED_BYTES:
-                await _discard(receive)
+                await _discard(receive, _MOST_DISCARDED_BYTES)
             await problem_response(self._too_large(), scope["path"])(scope, receive, send)
             return
         has_body = length > 0 or "transfer-encoding" in headers
@@ -60,6 +60,8 @@ class BodyLimits:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._max_body_bytes:
+                if message.get("more_body", False):
+                    await _discard(receive, _MOST_DISCARDED_BYTES - received)
                 problem = self._too_large()
                 # The framework lets only its own exception pass while it reads a body.
                 raise HTTPException(problem.status, problem.detail, headers=problem.headers)
@@ -73,10 +75,12 @@ class BodyLimits:
         return Problem(413, "content-too-large", "Content Too Large", detail, headers={"Connection": "close"})
 
 
-async def _discard(receive: Receive) -> None:
+async def _discard(receive: Receive, most_bytes: int) -> None:
+    """Read the rest of the body and drop it, up to this size."""
     more = True
-    while more:
+    while more and most_bytes > 0:
         message = await receive()
+        most_bytes -= len(message.get("body", b""))
         more = message["type"] == "http.request" and message.get("more_body", False)
 
 

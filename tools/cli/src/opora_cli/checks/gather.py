@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from opora_cli import store
 from opora_cli.checks.history import Clock, ServiceState
-from opora_cli.checks.store import known_tickets
+from opora_cli.checks.store import known_tickets, messages_in_hand
 from opora_contracts import TOPICS, Event
 from opora_contracts.codec import decode
 from opora_contracts.errors import UndecodableEvent
@@ -158,6 +158,7 @@ async def _read_service(service: str, dsn: str) -> ServiceState:
             outbox_rows=(await store.outbox_state(connection)).depth,
             dead_letters=await store.dead_letter_count(connection),
             parked_keys=await store.parked_key_count(connection),
+            messages_in_hand=await messages_in_hand(connection) if service == "notify" else 0,
         )
     finally:
         await connection.close()

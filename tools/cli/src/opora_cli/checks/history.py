@@ -33,6 +33,8 @@ class ServiceState:
     outbox_rows: int = 0
     dead_letters: int = 0
     parked_keys: int = 0
+    messages_in_hand: int = 0
+    """Of notify: neither delivered nor given up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,3 +13,9 @@ _TICKETS_OF = {
 async def known_tickets(connection: Any, service: str) -> frozenset[str]:
     """The ids of the tickets in this service's database."""
     return frozenset(str(row[0]) for row in await connection.fetch(_TICKETS_OF[service]))
+
+
+async def messages_in_hand(connection: Any) -> int:
+    """How many of notify's messages are neither delivered nor given up."""
+    count: int = await connection.fetchval("select count(*) from notifications where state in ('pending', 'sending')")
+    return count

@@ -34,7 +34,7 @@ class Course:
         return self.hours * 3600 / self.seconds
 
 
-_DAY = Course(seconds=125, first_hour=0, hours=24, tickets=300)
+_DAY = Course(seconds=138, first_hour=0, hours=24, tickets=240)
 _SHORT = Course(seconds=18, first_hour=8, hours=6, tickets=45)
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from opora_cli.checks.gather import TopicReader, consumer_lags, read_open_clocks, read_services
-from opora_cli.checks.history import Finding, History
+from opora_cli.checks.history import Finding, History, ServiceState
 from opora_cli.checks.rules import breach_lags_seconds, check, percentile
 from opora_cli.client import ServiceClient
 from opora_cli.demo.desk import Desk
@@ -21,8 +21,10 @@ from opora_cli.demo.tally import Tally
 from opora_cli.endpoints import Endpoints
 from opora_contracts.feedback import SurveyRequested
 
-_SETTLED_SECONDS = 40.0
+_SETTLED_SECONDS = 180.0
+_STILL_SECONDS = 25.0
 _LOOK_SECONDS = 0.2
+_LOOKS_AT_AN_OUTBOX = 25
 _SHOWN_VIOLATIONS = 10
 
 
@@ -51,15 +53,19 @@ class Report:
 async def settle(endpoints: Endpoints, reader: TopicReader, desk: Desk) -> datetime:
     """Wait until what was done has had its effects; returns the instant until which clocks must have been judged.
 
-    Gives up after 40 s: the checks then say what is missing.
+    Goes on as long as anything moves, three minutes at most; the checks then say what is missing.
     """
     judged_until = desk.clock.now
-    deadline = time.monotonic() + _SETTLED_SECONDS
+    now = time.monotonic()
+    deadline, moved_at, seen = now + _SETTLED_SECONDS, now, (-1, -1)
     sla = ServiceClient("sla", endpoints.services["sla"].url, endpoints.api_key)
     try:
-        while time.monotonic() < deadline:
+        while time.monotonic() < min(deadline, moved_at + _STILL_SECONDS):
             if await _is_settled(endpoints, reader, sla, desk, judged_until):
                 break
+            moved = (sum(map(len, reader.events.values())), desk.ratings_given)
+            if moved != seen:
+                seen, moved_at = moved, time.monotonic()
             await asyncio.sleep(_LOOK_SECONDS)
     finally:
         await sla.close()
@@ -73,7 +79,7 @@ async def look(endpoints: Endpoints, reader: TopicReader, desk: Desk, judged_unt
         open_clocks = await read_open_clocks(sla)
     finally:
         await sla.close()
-    services = await read_services({name: service.database_dsn for name, service in endpoints.services.items()})
+    services = await _services_at_rest(endpoints)
     await reader.read_to_end()
     return History(
         acknowledged=desk.acknowledged,
@@ -144,18 +150,31 @@ def print_report(report: Report, console: Console) -> None:
     console.print(f"{words}; {report.real_seconds:.0f} s in all", style="bold", markup=False)
 
 
+async def _services_at_rest(endpoints: Endpoints) -> dict[str, ServiceState]:
+    """Every service's state, looked at again while facts are on their way: an outbox is stuck only if it stays full."""
+    dsns = {name: service.database_dsn for name, service in endpoints.services.items()}
+    services = await read_services(dsns)
+    for _ in range(_LOOKS_AT_AN_OUTBOX):
+        busy = [name for name, state in services.items() if state.outbox_rows]
+        if not busy:
+            break
+        await asyncio.sleep(_LOOK_SECONDS)
+        services |= await read_services({name: dsns[name] for name in busy})
+    return services
+
+
 async def _is_settled(
     endpoints: Endpoints, reader: TopicReader, sla: ServiceClient, desk: Desk, judged_until: datetime
 ) -> bool:
+    await reader.read_to_end()
     status = await sla.get("/v1/status")
     watermarks = [datetime.fromisoformat(watermark) for watermark in status["watermarks"].values()]
     if not watermarks or min(watermarks) < judged_until or status["waiting_for_judgement"]:
         return False
     services = await read_services({name: service.database_dsn for name, service in endpoints.services.items()})
     lags = await consumer_lags(endpoints.kafka_bootstrap)
-    if any(state.outbox_rows for state in services.values()) or any(lags.values()):
+    if any(state.outbox_rows or state.messages_in_hand for state in services.values()) or any(lags.values()):
         return False
-    await reader.read_to_end()
     surveys = sum(isinstance(event.data, SurveyRequested) for event in reader.events["opora.feedback"])
     # The desk keeps reading the mail meanwhile.
     return sum(map(len, desk.mail.tokens.values())) >= surveys and desk.ratings_given >= desk.ratings_to_give

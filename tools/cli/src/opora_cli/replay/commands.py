@@ -111,6 +111,8 @@ def _replay(request: Request, target: Target) -> None:
     from opora_cli.replay.entries import UnreadableLogError
 
     document = load_agreement(request.log_format, request.agreement)
+    if request.out_file is not None and not request.out_file.parent.is_dir():
+        raise CommandError(f"there is no directory {request.out_file.parent} for --out", exit_code=UNUSABLE_INPUT)
     started_at = time.monotonic()
     try:
         log = _convert(request, time_zone_of(document))
