@@ -65,6 +65,7 @@ def demo(
     lock = lock_directory(home)
     if lock is None:
         raise AlreadyRunningError(home, running_supervisor(home))
+    _show_mail_beside_that_of_up(directory, home)
     try:
         holds = run(_demo(home, course, seed=seed, kill=kill or [], as_json=as_json))
     finally:
@@ -106,6 +107,14 @@ async def _demo(home: Path, course: Course, *, seed: int, kill: list[str], as_js
         places = f"mail: {home / 'mail'}   logs: {home / 'logs'}   report: {home / 'report.json'}"
         out.print(places, markup=False, soft_wrap=True)
     return report.holds
+
+
+def _show_mail_beside_that_of_up(directory: Path, home: Path) -> None:
+    """All mail can be found from one place: the demonstration's letters appear as `mail/demo`."""
+    link = directory / "mail" / "demo"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink():
+        link.symlink_to(Path("..") / home.name / "mail", target_is_directory=True)
 
 
 def _clear(home: Path) -> None:
