@@ -13,6 +13,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from pydantic import SecretStr
 
+from opora_chassis import testing
 from opora_chassis.clock import Clock
 from opora_chassis.consume import Consumers, Guard, Subscription
 from opora_chassis.database import Database, Transaction
@@ -36,10 +37,7 @@ SEEN = "create table seen (position bigint generated always as identity, subject
 
 async def wait_until(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = 30) -> None:
     """Poll the condition; fail with `what` when it does not come true in time."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    while not await condition():
-        assert asyncio.get_running_loop().time() < deadline, f"did not happen within {seconds} s: {what}"
-        await asyncio.sleep(0.02)
+    await testing.wait_until(condition, seconds, what=what)
 
 
 def noted(ticket_id: UUID, sequence: int, **attributes: Any) -> Event[TicketNoted]:
