@@ -14,6 +14,7 @@ from opora_cli.endpoints import (
     Endpoints,
     ProcessEndpoint,
     ServiceEndpoint,
+    described_endpoints,
     lock_directory,
     read_endpoints,
     running_supervisor,
@@ -29,7 +30,6 @@ from opora_cli.stack import (
     migrations_directory,
     new_api_token,
     plan_processes,
-    previous_endpoints,
     service_settings,
 )
 from opora_cli.supervisor import shorten_log
@@ -51,7 +51,7 @@ def sink(tmp_path: Path) -> Iterator[MailSink]:
     sink.stop()
 
 
-def some_endpoints(directory: Path, *, supervisor_pid: int, port: int = 4711) -> Endpoints:
+def some_endpoints(directory: Path, *, supervisor_pid: int | None, port: int = 4711) -> Endpoints:
     process = ProcessEndpoint(name="intake", roles=("all",), url=f"http://127.0.0.1:{port}")
     service = ServiceEndpoint(url=process.url, database_dsn="postgresql://u:secret@h/d", processes=(process,))
     return Endpoints(
@@ -157,10 +157,17 @@ def test_endpoints_are_those_of_the_platform_that_runs(tmp_path: Path) -> None:
     lock.close()
 
 
+def test_a_platform_without_supervisor_is_taken_as_it_is_described(tmp_path: Path) -> None:
+    """Commands work on a platform that something else runs, from a file that says where it is."""
+    described = some_endpoints(tmp_path, supervisor_pid=None)
+    write_endpoints(tmp_path, described)
+    assert read_endpoints(tmp_path) == described
+
+
 def test_an_unreadable_file_of_an_earlier_run_is_no_obstacle(tmp_path: Path) -> None:
     """A platform starts on fresh ports when it cannot know the old ones."""
     (tmp_path / "endpoints.json").write_text("{")
-    assert previous_endpoints(tmp_path) is None
+    assert described_endpoints(tmp_path) is None
 
 
 def test_a_log_is_shortened_under_its_writer(tmp_path: Path) -> None:

@@ -40,18 +40,20 @@ class ServiceEndpoint(_Part):
 class Endpoints(_Part):
     """Everything that a client of the platform needs to know."""
 
-    supervisor_pid: int
+    supervisor_pid: int | None = None
+    """The `opora up` that runs it; None for a platform that something else runs, such as containers."""
     kafka_bootstrap: str
-    kafka_pid: int
-    postgres_pid: int
+    kafka_pid: int | None = None
+    postgres_pid: int | None = None
     services: dict[str, ServiceEndpoint]
     api_key_file: Path
     """Holds an API key with every scope, valid at every service."""
     smtp: str
     """Where notify hands its mail over, HOST:PORT."""
-    mail_directory: Path | None
+    mail_directory: Path | None = None
     """Where mail can be looked at, when it goes to the local sink."""
-    log_directory: Path
+    log_directory: Path | None = None
+    """A log a process, where `opora up` writes them."""
 
     @property
     def api_key(self) -> str:
@@ -70,15 +72,26 @@ def write_endpoints(directory: Path, endpoints: Endpoints) -> None:
 
 
 def read_endpoints(directory: Path) -> Endpoints:
-    """The endpoints of the platform that runs in this directory. Raises NotRunningError or StillStartingError."""
+    """The endpoints of the platform that runs in this directory, or that the file there describes without a supervisor.
+
+    Raises NotRunningError or StillStartingError.
+    """
+    described = described_endpoints(directory)
+    if described is not None and described.supervisor_pid is None:
+        return described
     pid = running_supervisor(directory)
     if pid is None:
         raise NotRunningError(directory)
-    with contextlib.suppress(OSError, ValueError):
-        endpoints = Endpoints.model_validate_json(endpoints_path(directory).read_text())
-        if endpoints.supervisor_pid == pid:
-            return endpoints
+    if described is not None and described.supervisor_pid == pid:
+        return described
     raise StillStartingError(directory)
+
+
+def described_endpoints(directory: Path) -> Endpoints | None:
+    """What the file says, whether or not it still holds; None without a file, or with one of another version."""
+    with contextlib.suppress(OSError, ValueError):
+        return Endpoints.model_validate_json(endpoints_path(directory).read_text())
+    return None
 
 
 def write_private(path: Path, text: str) -> None:

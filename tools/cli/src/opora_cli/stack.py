@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from opora_cli.endpoints import Endpoints, endpoints_path, write_private
+from opora_cli.endpoints import Endpoints, write_private
 from opora_embedded.ports import find_free_port, is_free
 
 SERVICES = ("intake", "sla", "notify", "feedback")
@@ -102,14 +102,6 @@ def plan_processes(options: StackOptions, previous: Endpoints | None) -> list[Pr
             name = f"{service}-{roles_of_process[0]}" if options.split else service
             plans.append(ProcessPlan(name, service, roles_of_process, _port(ports.get(name), plans)))
     return plans
-
-
-def previous_endpoints(directory: Path) -> Endpoints | None:
-    """Where everything was in the run before; None when there was none, or its file is of another version."""
-    try:
-        return Endpoints.model_validate_json(endpoints_path(directory).read_text())
-    except (OSError, ValueError):
-        return None
 
 
 def load_secrets(options: StackOptions) -> Secrets:

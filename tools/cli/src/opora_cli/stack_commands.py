@@ -202,7 +202,8 @@ async def _look_at(client: Any, name: str, url: str) -> dict[str, Any]:
 
 
 def _print_status(endpoints: Endpoints, rows: list[dict[str, Any]]) -> None:
-    table = Table(title=f"platform of process {endpoints.supervisor_pid}", title_justify="left")
+    title = f"platform of process {endpoints.supervisor_pid}" if endpoints.supervisor_pid else "platform"
+    table = Table(title=title, title_justify="left")
     for heading in ("process", "address", "health", "lag", "outbox"):
         table.add_column(heading, justify="right" if heading in {"lag", "outbox"} else "left")
     for row in rows:

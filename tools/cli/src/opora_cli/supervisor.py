@@ -20,7 +20,7 @@ from opora_chassis.http.keys import ADMIN, create_key
 from opora_chassis.migrations import all_migrations, migrate
 from opora_chassis.topics import create_topics
 from opora_cli import store
-from opora_cli.endpoints import Endpoints, ProcessEndpoint, ServiceEndpoint, write_endpoints
+from opora_cli.endpoints import Endpoints, ProcessEndpoint, ServiceEndpoint, described_endpoints, write_endpoints
 from opora_cli.errors import NOT_STARTED, CommandError, StartError
 from opora_cli.mail_sink import MailSink
 from opora_cli.stack import (
@@ -30,7 +30,6 @@ from opora_cli.stack import (
     load_secrets,
     migrations_directory,
     plan_processes,
-    previous_endpoints,
     service_settings,
 )
 from opora_embedded import EmbeddedServerError, Kafka, Postgres, cache_directory, prepare_jars
@@ -136,7 +135,7 @@ class Supervisor:
         for directory in (options.directory, options.data_directory, options.log_directory):
             directory.mkdir(parents=True, exist_ok=True)
         known = load_secrets(options)
-        previous = previous_endpoints(options.directory)
+        previous = described_endpoints(options.directory)
         plans = plan_processes(options, previous)
         if not cache_directory().is_dir():
             await asyncio.to_thread(prepare_jars, report=self.report)
