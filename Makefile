@@ -2,7 +2,7 @@
 # `make help` explains the targets.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo up down status test lint types format contracts lock clean ci
+.PHONY: help setup demo up down status test test-containers lint types format env contracts lock clean ci
 
 PYTHON ?= python3
 ARGS ?=
@@ -29,6 +29,9 @@ status: setup ## what is running, where, and how it is
 test: setup ## all tests, on embedded servers (BROKER=docker: containers; KAFKA_BOOTSTRAP, POSTGRES_DSN: those)
 	@$(VENV)/python -m pytest $(ARGS)
 
+test-containers: setup ## images, compose file and upgrade on a container engine, which must answer
+	@OPORA_CONTAINER_TESTS=1 $(VENV)/python -m pytest tests/containers $(ARGS)
+
 lint: setup ## ruff (rules and format) and the architecture's import rules
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check .
@@ -40,6 +43,9 @@ types: setup ## mypy, strict
 format: setup ## rewrite the sources in the one format
 	@$(VENV)/ruff check --fix .
 	@$(VENV)/ruff format .
+
+env: ## .env for docker-compose.yml, with fresh secrets; an existing one keeps its values
+	@$(PYTHON) scripts/make_env.py
 
 contracts: setup ## the compatibility gate over all event schemas
 	@$(VENV)/opora contracts check $(ARGS)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 UV = str(ROOT / ".venv" / "bin" / "uv")
+PACKAGES = [f"--package=opora-{name}" for name in ("cli", "intake", "sla", "notify", "feedback")]
 
 
 def main() -> int:
@@ -15,6 +16,9 @@ def main() -> int:
         # uv.lock names the addresses of one index and stays local; this export is what is committed.
         [UV, "export", "-q", "--frozen", "--all-packages", "--all-groups", "--no-emit-workspace", "--no-header",
          "--format", "requirements-txt", "-o", "requirements.lock"],
+        # What the images hold: every service and the command, without the embedded servers and the tests' tools.
+        [UV, "export", "-q", "--frozen", "--no-dev", *PACKAGES, "--prune", "opora-embedded", "--no-emit-workspace",
+         "--no-header", "--format", "requirements-txt", "-o", "deploy/requirements.lock"],
         [UV, "pip", "compile", "-q", "--upgrade", "--generate-hashes", "--no-header", "--universal",
          "--python-version", "3.11", "-c", "requirements.lock", "-o", "scripts/bootstrap.lock",
          "scripts/bootstrap.in"],

@@ -1,25 +1,13 @@
 """The decisions of set-up, without its side effects."""
 
-import importlib.util
 import json
 import shutil
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def load(name: str) -> ModuleType:
-    specification = importlib.util.spec_from_file_location(f"opora_scripts_{name}", ROOT / "scripts" / f"{name}.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
+from scripts.tests.loading import ROOT, load
 
 setup = load("setup")
 

@@ -156,11 +156,13 @@ class Post:
         return event
 
     async def register(self, **changes: Any) -> CustomerRegistered:
-        """A customer is known."""
+        """A customer is known to notify when this returns: topics keep no order between each other."""
         customer = CustomerRegistered(
             **{"customer_id": new_id(), "name": "Olga", "email": "olga@example.org", "language": "en"} | changes
         )
         await self.publish(customer)
+        known = "select 1 from customers where customer_id = $1"
+        await self.service.wait_until(lambda: self.database.fetchval(known, customer.customer_id), 60)
         return customer
 
     async def open_ticket(

@@ -1,6 +1,8 @@
 """The command line: one clear line and the next command where something is wrong, documented exit codes."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -19,12 +21,15 @@ COMMANDS = (
     ["down"],
     ["status"],
     ["demo"],
+    ["desk"],
+    ["migrate"],
     ["doctor"],
     ["replay", "servicenow"],
     ["replay", "italian"],
     ["topics", "create"],
     ["topics", "check"],
     ["keys", "create"],
+    ["keys", "ensure"],
     ["keys", "list"],
     ["keys", "revoke"],
     ["dead-letters", "list"],
@@ -53,6 +58,18 @@ def test_without_a_platform_a_command_says_how_to_get_one(
     lines = capsys.readouterr().err.splitlines()
     assert ended.value.code == 3
     assert lines == [f"opora: no platform runs in {tmp_path}", f"next: opora up --detach --directory {tmp_path}"]
+
+
+def test_the_command_works_where_no_server_is_embedded() -> None:
+    """Images hold no embedded servers: whatever containers call loads without them."""
+    program = (
+        "import sys; sys.modules['opora_embedded'] = None\n"  # importing it fails now
+        "import opora_cli.demo.desk, opora_cli.demo.stage, opora_cli.mail_sink, opora_cli.services\n"
+        "from opora_cli.main import app; app(['--help'])"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "migrate" in ended.stdout
 
 
 def test_a_replay_of_another_file_ends_before_anything_starts(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from opora_cli.endpoints import (
     running_supervisor,
     write_endpoints,
 )
-from opora_cli.errors import NotRunningError, StillStartingError
+from opora_cli.errors import CommandError, NotRunningError, StillStartingError
 from opora_cli.mail_sink import MailSink
 from opora_cli.stack import (
     SERVICES,
@@ -162,6 +162,21 @@ def test_a_platform_without_supervisor_is_taken_as_it_is_described(tmp_path: Pat
     described = some_endpoints(tmp_path, supervisor_pid=None)
     write_endpoints(tmp_path, described)
     assert read_endpoints(tmp_path) == described
+
+
+def test_a_platform_can_be_described_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container neither file nor lock is needed: OPORA_ENDPOINTS says where, OPORA_API_KEY by which key."""
+    described = some_endpoints(tmp_path, supervisor_pid=None).model_copy(update={"api_key_file": None})
+    monkeypatch.setenv("OPORA_ENDPOINTS", described.model_dump_json())
+    monkeypatch.setenv("OPORA_API_KEY", "opk_x")
+    assert read_endpoints(tmp_path) == described
+    assert read_endpoints(tmp_path).api_key == "opk_x"
+    monkeypatch.delenv("OPORA_API_KEY")
+    with pytest.raises(CommandError, match="set OPORA_API_KEY"):
+        _ = described.api_key
+    monkeypatch.setenv("OPORA_ENDPOINTS", '{"services": {}}')
+    with pytest.raises(CommandError, match="OPORA_ENDPOINTS: kafka_bootstrap: Field required"):
+        read_endpoints(tmp_path)
 
 
 def test_an_unreadable_file_of_an_earlier_run_is_no_obstacle(tmp_path: Path) -> None:

@@ -52,9 +52,9 @@ class ServiceClient:
         given = {name: value for name, value in parameters.items() if value is not None}
         return await self._call("GET", path, params=given)
 
-    async def post(self, path: str, body: Any, *, actor: str | None = None) -> Any:
-        """Write once, however often it has to be tried. Raises as `get`."""
-        return await self._call("POST", path, json=body, headers=_write_headers(actor))
+    async def post(self, path: str, body: Any, *, actor: str | None = None, key: str | None = None) -> Any:
+        """Write once, however often it has to be tried, and over calls with the same `key`. Raises as `get`."""
+        return await self._call("POST", path, json=body, headers=_write_headers(actor, key))
 
     async def put(self, path: str, body: Any) -> Any:
         """Replace. Raises as `get`."""
@@ -100,6 +100,6 @@ def _answer(method: str, response: httpx.Response) -> Any:
     )
 
 
-def _write_headers(actor: str | None) -> dict[str, str]:
-    headers = {"Idempotency-Key": secrets.token_hex(16)}
+def _write_headers(actor: str | None, key: str | None = None) -> dict[str, str]:
+    headers = {"Idempotency-Key": key or secrets.token_hex(16)}
     return headers if actor is None else {**headers, "X-Opora-Actor": actor}

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import IO
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from opora_cli.errors import NotRunningError, StillStartingError
+from opora_cli.errors import UNUSABLE_INPUT, CommandError, NotRunningError, StillStartingError
 
 DEFAULT_DIRECTORY = Path(os.environ.get("OPORA_DIRECTORY", ".opora"))
 
@@ -46,8 +46,8 @@ class Endpoints(_Part):
     kafka_pid: int | None = None
     postgres_pid: int | None = None
     services: dict[str, ServiceEndpoint]
-    api_key_file: Path
-    """Holds an API key with every scope, valid at every service."""
+    api_key_file: Path | None = None
+    """Holds an API key with every scope, valid at every service; without it the key is in OPORA_API_KEY."""
     smtp: str
     """Where notify hands its mail over, HOST:PORT."""
     mail_directory: Path | None = None
@@ -57,8 +57,13 @@ class Endpoints(_Part):
 
     @property
     def api_key(self) -> str:
-        """The key with every scope."""
-        return self.api_key_file.read_text().strip()
+        """The key with every scope. Raises CommandError where none is known."""
+        if self.api_key_file is not None:
+            return self.api_key_file.read_text().strip()
+        key = os.environ.get("OPORA_API_KEY")
+        if not key:
+            raise CommandError("no API key is known: set OPORA_API_KEY", exit_code=UNUSABLE_INPUT)
+        return key
 
 
 def endpoints_path(directory: Path) -> Path:
@@ -72,10 +77,14 @@ def write_endpoints(directory: Path, endpoints: Endpoints) -> None:
 
 
 def read_endpoints(directory: Path) -> Endpoints:
-    """The endpoints of the platform that runs in this directory, or that the file there describes without a supervisor.
+    """The endpoints of the platform that runs in this directory, or that is described without a supervisor.
 
-    Raises NotRunningError or StillStartingError.
+    The description is the text of OPORA_ENDPOINTS, where that is set, or the file in the directory.
+    Raises NotRunningError or StillStartingError; CommandError for a text that is not a description.
     """
+    text = os.environ.get("OPORA_ENDPOINTS")
+    if text:
+        return _endpoints_of_environment(text)
     described = described_endpoints(directory)
     if described is not None and described.supervisor_pid is None:
         return described
@@ -92,6 +101,15 @@ def described_endpoints(directory: Path) -> Endpoints | None:
     with contextlib.suppress(OSError, ValueError):
         return Endpoints.model_validate_json(endpoints_path(directory).read_text())
     return None
+
+
+def _endpoints_of_environment(text: str) -> Endpoints:
+    try:
+        return Endpoints.model_validate_json(text)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in problem["loc"]) or "the text"
+        raise CommandError(f"OPORA_ENDPOINTS: {place}: {problem['msg']}", exit_code=UNUSABLE_INPUT) from None
 
 
 def write_private(path: Path, text: str) -> None:

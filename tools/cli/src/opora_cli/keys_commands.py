@@ -1,5 +1,6 @@
-"""`opora keys create|list|revoke`."""
+"""`opora keys create|ensure|list|revoke`."""
 
+import os
 from datetime import UTC, timedelta
 from typing import Annotated, Any
 
@@ -38,6 +39,17 @@ def create(
     else:
         say("This key is shown this once:")
         print(token)
+
+
+@keys_app.command()
+def ensure(*, service: Services = None, directory: Directory = DEFAULT_DIRECTORY) -> None:
+    """Let the platform's own keys in, as the environment has them; repeating it changes nothing.
+
+    OPORA_API_KEY gets every scope everywhere; OPORA_NOTIFY_INTAKE_KEY and OPORA_NOTIFY_FEEDBACK_KEY are what notify
+    reads messages and survey links with. Exit codes: 0 done, 2 a key is missing or malformed, 3 no platform runs.
+    """
+    run(_ensure(read_endpoints(directory), service))
+    out.print("the platform's own keys are known", markup=False)
 
 
 @keys_app.command("list")
@@ -95,6 +107,23 @@ async def _create(
             expires_at = None if days is None else now.astimezone(UTC) + timedelta(days=days)
             await create_key(database, name, scopes, token, expires_at=expires_at)
     return token
+
+
+async def _ensure(endpoints: Endpoints, services: list[str] | None) -> None:
+    from opora_cli.first_keys import INTERNAL_KEYS, ensure_keys
+    from opora_cli.services import chosen
+
+    internal_keys = {}
+    for key_name, _ in INTERNAL_KEYS.values():
+        variable = f"OPORA_{key_name.upper()}"
+        if not os.environ.get(variable):
+            raise CommandError(f"set {variable}", exit_code=UNUSABLE_INPUT)
+        internal_keys[key_name] = os.environ[variable]
+    for name in chosen(endpoints, services):
+        try:
+            await ensure_keys(name, endpoints.services[name].database_dsn, endpoints.api_key, internal_keys)
+        except ValueError as error:
+            raise CommandError(f"{name}: {error}", exit_code=UNUSABLE_INPUT) from error
 
 
 async def _list(endpoints: Endpoints, services: list[str] | None) -> list[dict[str, Any]]:

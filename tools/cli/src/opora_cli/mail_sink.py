@@ -7,20 +7,19 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
-from opora_embedded.ports import HOST, find_free_port
-
 _UNSAFE = re.compile(r"[^A-Za-z0-9@._+-]+")
 
 
 class MailSink:
-    """Accepts mail over SMTP on 127.0.0.1 and writes `NNNNNN-recipient.eml` files into a directory.
+    """Accepts mail over SMTP and writes `NNNNNN-recipient.eml` files into a directory.
 
     A message is acknowledged only when its file is whole. Numbers go on from those already in the directory.
     """
 
-    def __init__(self, directory: Path, port: int | None = None) -> None:
+    def __init__(self, directory: Path, *, host: str = "127.0.0.1", port: int | None = None) -> None:
         self.directory = directory
-        self.port = port or find_free_port()
+        self.host = host
+        self.port = port or _free_port()
         self._controller: Controller | None = None
         self._numbering = threading.Lock()
         self._number = 0
@@ -28,7 +27,7 @@ class MailSink:
     @property
     def address(self) -> str:
         """HOST:PORT for SMTP clients."""
-        return f"{HOST}:{self.port}"
+        return f"{self.host}:{self.port}"
 
     @property
     def received(self) -> int:
@@ -40,7 +39,7 @@ class MailSink:
         self.directory.mkdir(parents=True, exist_ok=True)
         numbers = [int(path.name[:6]) for path in self.directory.glob("[0-9]" * 6 + "-*.eml")]
         self._number = max(numbers, default=0)
-        self._controller = Controller(self, hostname=HOST, port=self.port, ready_timeout=10)
+        self._controller = Controller(self, hostname=self.host, port=self.port, ready_timeout=10)
         self._controller.start()
 
     def stop(self) -> None:
@@ -60,3 +59,9 @@ class MailSink:
         unfinished.write_bytes(envelope.original_content or b"")
         unfinished.rename(path)
         return "250 Message accepted for the files"
+
+
+def _free_port() -> int:
+    from opora_embedded.ports import find_free_port
+
+    return find_free_port()

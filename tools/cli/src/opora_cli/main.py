@@ -8,10 +8,12 @@ from opora_cli import stack_commands
 from opora_cli.console import err
 from opora_cli.contracts_commands import contracts_app
 from opora_cli.dead_letters_commands import dead_letters_app
-from opora_cli.demo.commands import demo
+from opora_cli.demo.commands import demo, desk
 from opora_cli.doctor import doctor
 from opora_cli.errors import CommandError
 from opora_cli.keys_commands import keys_app
+from opora_cli.mail_commands import mail_sink
+from opora_cli.migrate_commands import migrate
 from opora_cli.replay.commands import replay_app
 from opora_cli.topics_commands import topics_app
 
@@ -32,8 +34,11 @@ app.command()(stack_commands.up)
 app.command()(stack_commands.down)
 app.command()(stack_commands.status)
 app.command()(demo)
+app.command()(desk)
 app.add_typer(replay_app, name="replay")
 app.command()(doctor)
+app.command()(migrate)
+app.command("mail-sink")(mail_sink)
 app.add_typer(topics_app, name="topics")
 app.add_typer(keys_app, name="keys")
 app.add_typer(dead_letters_app, name="dead-letters")

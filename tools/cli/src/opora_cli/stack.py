@@ -11,7 +11,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from opora_cli.endpoints import Endpoints, write_private
-from opora_embedded.ports import find_free_port, is_free
 
 SERVICES = ("intake", "sla", "notify", "feedback")
 ROLES = ("serve", "consume", "relay", "timers")
@@ -172,6 +171,8 @@ def database_name(service: str) -> str:
 
 
 def _port(kept: int | None, plans: list[ProcessPlan]) -> int:
+    from opora_embedded.ports import find_free_port, is_free
+
     taken = {plan.port for plan in plans}
     port = kept or find_free_port()
     while port in taken or not is_free(port):

@@ -14,14 +14,12 @@ from typing import Any
 import httpx
 
 from opora_chassis.back_off import back_off
-from opora_chassis.clock import Clock
-from opora_chassis.database import Database
-from opora_chassis.http.keys import ADMIN, create_key
 from opora_chassis.migrations import all_migrations, migrate
 from opora_chassis.topics import create_topics
 from opora_cli import store
 from opora_cli.endpoints import Endpoints, ProcessEndpoint, ServiceEndpoint, described_endpoints, write_endpoints
 from opora_cli.errors import NOT_STARTED, CommandError, StartError
+from opora_cli.first_keys import ensure_keys
 from opora_cli.mail_sink import MailSink
 from opora_cli.stack import (
     ProcessPlan,
@@ -44,10 +42,6 @@ _LOG_KEPT_BYTES = 10_000_000
 _STEADY_SECONDS = 10.0
 """A process that ran so long is restarted at once when it dies; one that dies sooner waits longer each time."""
 _GIVE_UP_CRASHES = 4
-_INTERNAL_SCOPES = {
-    "intake": ("notify_intake_key", ("messages:read",)),
-    "feedback": ("notify_feedback_key", ("surveys:read",)),
-}
 
 
 @dataclass(slots=True)
@@ -152,7 +146,7 @@ class Supervisor:
             create_topics(kafka.bootstrap), _prepare_databases(postgres, options.services, known.database_passwords)
         )
         await asyncio.gather(
-            *(_prepare_keys(service, dsn, known.api_key, known.internal_keys) for service, dsn in dsn_of.items())
+            *(ensure_keys(service, dsn, known.api_key, known.internal_keys) for service, dsn in dsn_of.items())
         )
         self.report("starting the services")
         urls = {plan.service: plan.url for plan in reversed(plans)}
@@ -292,17 +286,6 @@ async def _prepare_database(service: str, postgres: Postgres, password: str) -> 
     dsn = f"postgresql://{name}:{password}@127.0.0.1:{postgres.port}/{name}"
     await migrate(dsn, all_migrations(service, migrations_directory(service)))
     return dsn
-
-
-async def _prepare_keys(service: str, dsn: str, api_key: str, internal_keys: Mapping[str, str]) -> None:
-    database = await Database.open(dsn, service=service, clock=Clock(), pool_size=2)
-    try:
-        await create_key(database, "first", [ADMIN], api_key)
-        if service in _INTERNAL_SCOPES:
-            key_name, scopes = _INTERNAL_SCOPES[service]
-            await create_key(database, "notify", scopes, internal_keys[key_name])
-    finally:
-        await database.close()
 
 
 def _end(running: RunningProcess, grace_seconds: float) -> None:

@@ -23,28 +23,34 @@ RESOLUTION_MINUTES: Mapping[str, tuple[int, ...]] = {
 """Minutes of working time for P1 … P5."""
 
 
-def agreement_documents() -> list[dict[str, Any]]:
-    """The documents that the sla service is given: premium round the clock, the others in the desk's working hours."""
-    return [_document(tier) for tier in FIRST_RESPONSE_MINUTES]
+def agreement_documents(times_as_fast: float = 1.0) -> list[dict[str, Any]]:
+    """The documents that the sla service is given: premium round the clock, the others in the desk's working hours.
+
+    For a day that is played faster than the platform's clock runs, all targets shrink so and every hour counts.
+    """
+    return [_document(tier, times_as_fast) for tier in FIRST_RESPONSE_MINUTES]
 
 
-def _document(tier: str) -> dict[str, Any]:
+def _document(tier: str, times_as_fast: float) -> dict[str, Any]:
     first_response = FIRST_RESPONSE_MINUTES[tier]
     document: dict[str, Any] = {
         "name": f"Orbit {tier}",
         "time_zone": DESK_TIME_ZONE,
         "conditions": {"tier": [tier]},
         "metrics": {
-            "first_response": {"targets": _targets(first_response)},
-            "next_response": {"targets": _targets(tuple(2 * minutes for minutes in first_response))},
+            "first_response": {"targets": _targets(first_response, times_as_fast)},
+            "next_response": {"targets": _targets(tuple(2 * minutes for minutes in first_response), times_as_fast)},
             "resolution": {
                 "until": "resolved",
                 "pauses": ["customer", "third_party"],
-                "targets": _targets(RESOLUTION_MINUTES[tier]),
+                "targets": _targets(RESOLUTION_MINUTES[tier], times_as_fast),
                 "warn_at_percent": [75],
             },
         },
     }
+    if times_as_fast != 1.0:
+        document["name"] += f", {times_as_fast:g} times as fast"
+        return document
     if tier == "standard":
         document["weekly_hours"] = {day: [["07:00", "22:00"]] for day in (*_OFFICE_WEEK, "sat", "sun")}
     if tier == "basic":
@@ -52,5 +58,8 @@ def _document(tier: str) -> dict[str, Any]:
     return document
 
 
-def _targets(minutes: tuple[int, ...]) -> dict[str, dict[str, int]]:
-    return {priority: {"minutes": amount} for priority, amount in zip(PRIORITIES, minutes, strict=True)}
+def _targets(minutes: tuple[int, ...], times_as_fast: float) -> dict[str, dict[str, int]]:
+    return {
+        priority: {"seconds": max(1, round(amount * MINUTE / times_as_fast))}
+        for priority, amount in zip(PRIORITIES, minutes, strict=True)
+    }

@@ -1,6 +1,7 @@
-"""`opora demo`."""
+"""`opora demo` and `opora desk`."""
 
 import asyncio
+import secrets
 import shutil
 import time
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 
 from opora_cli.console import AsJson, Directory, err, out, print_json, run, say
-from opora_cli.endpoints import DEFAULT_DIRECTORY, lock_directory, running_supervisor
+from opora_cli.endpoints import DEFAULT_DIRECTORY, Endpoints, lock_directory, read_endpoints, running_supervisor
 from opora_cli.errors import PROBLEMS_FOUND, AlreadyRunningError
 from opora_cli.stack import SERVICES
 
@@ -76,6 +77,54 @@ def demo(
         raise typer.Exit(PROBLEMS_FOUND)
 
 
+def desk(
+    *,
+    seconds: Annotated[float, typer.Option(min=20, max=86_400, help="Real seconds that the day takes.")] = 600,
+    tickets: Annotated[int, typer.Option(min=1, max=100_000, help="How many requests come in.")] = 240,
+    seed: Annotated[int, typer.Option(help="Another seed is another day.")] = 1,
+    mail: Annotated[
+        Path | None, typer.Option(help="Where the mail sink writes, to read the surveys. Default: the platform's own.")
+    ] = None,
+    as_json: AsJson = False,
+    directory: Directory = DEFAULT_DIRECTORY,
+) -> None:
+    """The demonstration's desk at work on a platform that runs already, whose clock keeps real time.
+
+    It works through its public interfaces, beside whoever else uses it, and checks its own invariants at the end; that
+    each closing is surveyed holds only where OPORA_ASK_INTERVAL_DAYS=0. Targets shrink as the day does. Exit codes:
+    0 every invariant holds, 1 one does not (it is named), 3 no platform runs.
+    """
+    course = Course(seconds, _DAY.first_hour, _DAY.hours, tickets)
+    endpoints = read_endpoints(directory)
+    mail_directory = mail or endpoints.mail_directory
+    if mail_directory is None:
+        raise typer.BadParameter("the platform's mail goes elsewhere: name the sink's directory", param_hint="--mail")
+    if not run(_desk(endpoints, course, mail_directory, seed=seed, as_json=as_json)):
+        raise typer.Exit(PROBLEMS_FOUND)
+
+
+async def _desk(endpoints: Endpoints, course: Course, mail_directory: Path, *, seed: int, as_json: bool) -> bool:
+    from opora_cli.demo import report as reporting
+    from opora_cli.demo.day import DayClock
+    from opora_cli.demo.scenario import make_scenario
+    from opora_cli.demo.stage import Stage
+
+    began_at = time.monotonic()
+    mark = f"{secrets.token_hex(4)}-"
+    scenario = make_scenario(
+        seed=seed, tickets=course.tickets, first_hour=course.first_hour, hours=course.hours, mark=mark
+    )
+    clock = DayClock.beside_real_time(scale=course.scale)
+    stage = Stage.build(endpoints, scenario, clock, mail_directory=mail_directory, console=err if as_json else out)
+    history, _ = await stage.play()
+    report = reporting.make_report(history, stage.desk, stage.tally, (), time.monotonic() - began_at)
+    if as_json:
+        print_json(reporting.report_document(report))
+    else:
+        reporting.print_report(report, out)
+    return report.holds
+
+
 async def _demo(home: Path, course: Course, *, seed: int, kill: list[str], as_json: bool) -> bool:
     from opora_cli.demo import report as reporting
     from opora_cli.demo.day import DayClock
@@ -96,7 +145,14 @@ async def _demo(home: Path, course: Course, *, seed: int, kill: list[str], as_js
 
     supervisor = Supervisor(StackOptions(directory=home, settings_at_launch=set_the_clock), report=say)
     endpoints = await supervisor.start()
-    stage = Stage.build(supervisor, endpoints, scenario, clocks[0], console=err if as_json else out)
+    stage = Stage.build(
+        endpoints,
+        scenario,
+        clocks[0],
+        mail_directory=supervisor.options.mail_directory,
+        console=err if as_json else out,
+        supervisor=supervisor,
+    )
     history, killed = await stage.play(kill)
     report = reporting.make_report(history, stage.desk, stage.tally, killed, time.monotonic() - began_at)
     await asyncio.to_thread(reporting.write_report, report, home / "report.json")

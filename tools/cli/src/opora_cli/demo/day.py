@@ -18,11 +18,24 @@ class DayClock:
     opens_in_seconds: float
     real_epoch: datetime
     monotonic_epoch: float
+    warped: bool = True
+    """Whether the platform's clock shows the day's time. Otherwise it keeps real time, and only the desk hurries."""
+
+    @classmethod
+    def beside_real_time(cls, *, scale: float) -> "DayClock":
+        """A day that begins at once, on a platform whose clock keeps real time."""
+        now = host_now()
+        return cls(now, scale, 0.0, now, time.monotonic(), warped=False)
 
     @classmethod
     def set_now(cls, starts_at: datetime, *, scale: float, opens_in_seconds: float) -> "DayClock":
         """The clock that is set at this moment."""
         return cls(starts_at, scale, opens_in_seconds, host_now(), time.monotonic())
+
+    @property
+    def platform_scale(self) -> float:
+        """Seconds of the platform's clock per real second."""
+        return self.scale if self.warped else 1.0
 
     @property
     def seconds(self) -> float:
@@ -32,6 +45,8 @@ class DayClock:
     @property
     def now(self) -> datetime:
         """What the platform's clock shows."""
+        if not self.warped:
+            return host_now()
         return self.starts_at + timedelta(seconds=self.seconds)
 
     async def until(self, seconds: float) -> None:

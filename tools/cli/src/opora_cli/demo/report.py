@@ -86,7 +86,7 @@ async def look(endpoints: Endpoints, reader: TopicReader, desk: Desk, judged_unt
         events=reader.events,
         services=services,
         judged_until=judged_until,
-        clock_scale=desk.clock.scale,
+        clock_scale=desk.clock.platform_scale,
         open_clocks=open_clocks,
         survey_links=desk.mail.tokens,
     )

@@ -68,11 +68,13 @@ class Script:
     rating: int | None
     """What the requester answers when asked; None stays silent."""
     comment: str | None
+    mark: str = ""
+    """Tells the alerts of one day from those of another on the same platform."""
 
     @property
     def external_id(self) -> str:
         """Under which name a ticket is known that arrives as an event."""
-        return f"alert-{self.index:04d}"
+        return f"{self.mark}alert-{self.index:04d}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class Scenario:
     scripts: tuple[Script, ...]
 
 
-def make_scenario(*, seed: int, tickets: int, first_hour: int, hours: float) -> Scenario:
+def make_scenario(*, seed: int, tickets: int, first_hour: int, hours: float, mark: str = "") -> Scenario:
     """The day that belongs to this seed: the same arguments give the same day."""
     random = Random(seed)  # noqa: S311 - a story, not a secret
     people = make_people(random)
@@ -95,7 +97,7 @@ def make_scenario(*, seed: int, tickets: int, first_hour: int, hours: float) -> 
     for index, arrives_at in enumerate(arrivals, start=1):
         arrives = day_start + timedelta(seconds=arrives_at)
         person = _pick_person(random, people, arrives)
-        scripts.append(_Writer(random, index, arrives_at, first_hour, person).script(hours * HOUR))
+        scripts.append(_Writer(random, index, arrives_at, first_hour, person, mark).script(hours * HOUR))
     return Scenario(starts_at=day_start, seconds=hours * HOUR, people=tuple(people), scripts=tuple(scripts))
 
 
@@ -118,6 +120,7 @@ class _Writer:
     _arrives_at: float
     _first_hour: int
     _person: Person
+    _mark: str
     _acts: list[Act] = field(default_factory=list)
     _now: float = 0.0
 
@@ -140,6 +143,7 @@ class _Writer:
             acts=acts,
             rating=rating,
             comment=comment,
+            mark=self._mark,
         )
 
     def _write(self, story: Story) -> bool:

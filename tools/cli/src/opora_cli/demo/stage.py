@@ -1,8 +1,12 @@
 """The demonstration on its platform: desk, view and reader side by side, then the settling and the look."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -15,7 +19,9 @@ from opora_cli.demo.scenario import Scenario
 from opora_cli.demo.tally import Tally
 from opora_cli.demo.view import View
 from opora_cli.endpoints import Endpoints
-from opora_cli.supervisor import Supervisor
+
+if TYPE_CHECKING:  # a desk on somebody else's platform needs no embedded servers
+    from opora_cli.supervisor import Supervisor
 
 _KILLED_FROM, _KILLED_TO = 0.3, 0.7
 """Between which shares of the day services are killed when that was asked for."""
@@ -23,9 +29,12 @@ _KILLED_FROM, _KILLED_TO = 0.3, 0.7
 
 @dataclass(slots=True)
 class Stage:
-    """Everything that takes part in one demonstration. `play` is called once and stops the platform at the end."""
+    """Everything that takes part in one demonstration. `play` is called once.
 
-    supervisor: Supervisor
+    A platform with its supervisor is stopped at the end; one that something else runs is left running.
+    """
+
+    supervisor: Supervisor | None
     endpoints: Endpoints
     scenario: Scenario
     clock: DayClock
@@ -37,20 +46,28 @@ class Stage:
 
     @classmethod
     def build(
-        cls, supervisor: Supervisor, endpoints: Endpoints, scenario: Scenario, clock: DayClock, *, console: Console
-    ) -> "Stage":
+        cls,
+        endpoints: Endpoints,
+        scenario: Scenario,
+        clock: DayClock,
+        *,
+        mail_directory: Path,
+        console: Console,
+        supervisor: Supervisor | None = None,
+    ) -> Stage:
         """Put it together for a platform that is ready."""
         reader = TopicReader(endpoints.kafka_bootstrap)
-        tally = Tally(clock.scale)
+        tally = Tally(clock.platform_scale)
         view = View(console, clock, scenario.seconds, tally, endpoints, refresh=lambda: tally.count(reader.events))
-        supervisor.report = view.tell
-        desk = Desk(endpoints, scenario, clock, SurveyMail(supervisor.options.mail_directory))
+        if supervisor is not None:
+            supervisor.report = view.tell
+        desk = Desk(endpoints, scenario, clock, SurveyMail(mail_directory))
         return cls(supervisor, endpoints, scenario, clock, desk, reader, tally, view)
 
-    async def play(self, kill: Sequence[str]) -> tuple[History, list[str]]:
-        """Play the day, SIGKILL the services named on the way, settle, and look; the platform is stopped then."""
+    async def play(self, kill: Sequence[str] = ()) -> tuple[History, list[str]]:
+        """Play the day, SIGKILL the services named on the way, settle, and look; then stop what is to be stopped."""
         stop = asyncio.Event()
-        watching = asyncio.create_task(self.supervisor.watch(stop))
+        watching = None if self.supervisor is None else asyncio.create_task(self.supervisor.watch(stop))
         try:
             await self.reader.start()
             return await self._day(kill), self.killed
@@ -58,8 +75,9 @@ class Stage:
             await self.desk.close()
             await self.reader.stop()
             stop.set()
-            await asyncio.gather(watching, return_exceptions=True)
-            await self.supervisor.stop()
+            if self.supervisor is not None and watching is not None:
+                await asyncio.gather(watching, return_exceptions=True)
+                await self.supervisor.stop()
 
     async def _day(self, kill: Sequence[str]) -> History:
         following = asyncio.create_task(self.reader.follow())
@@ -82,6 +100,8 @@ class Stage:
             await asyncio.gather(following, answering, showing, return_exceptions=True)
 
     async def _kill(self, services: Sequence[str]) -> None:
+        if self.supervisor is None:
+            return
         for number, service in enumerate(services, start=1):
             share = _KILLED_FROM + (_KILLED_TO - _KILLED_FROM) * number / (len(services) + 1)
             await self.clock.until(share * self.scenario.seconds)

@@ -1,0 +1,49 @@
+# One recipe for every image of the platform:
+#   docker build --build-arg SERVICE=intake --tag opora-intake .
+# SERVICE is intake, sla, notify, feedback, or cli (the `opora` command, for one-shot jobs and operators).
+# The third-party packages are one layer, the same in every image; what changes from commit to commit comes last.
+ARG PYTHON=3.13
+FROM python:${PYTHON}-slim AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore \
+    UV_NO_CACHE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never PYTHONDONTWRITEBYTECODE=1
+WORKDIR /source
+COPY scripts/bootstrap.lock ./
+RUN python -m pip install --quiet --require-hashes --no-deps --only-binary=:all: -r bootstrap.lock
+
+FROM build AS packages
+COPY deploy/requirements.lock ./
+RUN uv pip install --quiet --no-deps --require-hashes --only-binary=:all: --compile-bytecode \
+        --target /opt/opora/packages -r requirements.lock \
+    && rm -rf /opt/opora/packages/bin
+
+FROM build AS members
+ARG SERVICE
+COPY libs/contracts libs/contracts
+COPY libs/chassis libs/chassis
+COPY services services
+COPY tools/cli tools/cli
+RUN case "${SERVICE}" in \
+        cli) members="services/* tools/cli" ;; \
+        *) members="services/${SERVICE:?name it: --build-arg SERVICE=intake}" ;; \
+    esac \
+    && uv pip install --quiet --no-deps --no-sources --no-build-isolation --compile-bytecode --target /opt/opora/members \
+        libs/contracts libs/chassis $(printf './%s ' ${members}) \
+    && rm -rf /opt/opora/members/bin
+
+FROM python:${PYTHON}-slim
+WORKDIR /tmp
+# A volume mounted at /mail takes over the folder's owner: the demonstration's mail sink writes into it.
+RUN install -d -o 10001 -g 10001 /mail
+COPY --chmod=755 deploy/image/run deploy/image/health /opt/opora/bin/
+COPY --from=packages /opt/opora/packages /opt/opora/packages
+ARG SERVICE
+COPY --from=members /opt/opora/members /opt/opora/members
+ENV OPORA_SERVICE=${SERVICE} PYTHONPATH=/opt/opora/members:/opt/opora/packages PATH=/opt/opora/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+    OPORA_HTTP_HOST=0.0.0.0 OPORA_HTTP_PORT=8080
+USER 10001:10001
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=6s --start-period=60s --start-interval=1s --retries=3 CMD ["health"]
+ENTRYPOINT ["run"]
+CMD ["all"]
