@@ -2,7 +2,7 @@
 # `make help` explains the targets.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo up down status test test-containers lint types format env contracts lock clean ci
+.PHONY: help setup demo drill up down status test test-containers lint types format env contracts docs lock clean ci
 
 PYTHON ?= python3
 ARGS ?=
@@ -16,6 +16,9 @@ setup: ## .venv with the locked packages, Kafka's jars; ends at once when nothin
 
 demo: setup ## one day of a support desk in about three minutes, on a real Kafka and PostgreSQL, checked at the end
 	@$(VENV)/opora demo $(ARGS)
+
+drill: setup ## lose a loaded platform, restore it from its backup, check everything, print what it cost
+	@$(VENV)/opora drill $(ARGS)
 
 up: setup ## start the platform and keep it running; its data stays in .opora
 	@$(VENV)/opora up $(ARGS)
@@ -49,6 +52,9 @@ env: ## .env for docker-compose.yml, with fresh secrets; an existing one keeps i
 
 contracts: setup ## the compatibility gate over all event schemas
 	@$(VENV)/opora contracts check $(ARGS)
+
+docs: setup ## the site of all documents, in dist/docs: open dist/docs/index.html
+	@$(VENV)/python -m docs.site.build $(ARGS)
 
 lock: setup ## refresh requirements.lock and scripts/bootstrap.lock to the newest allowed versions
 	@$(VENV)/python scripts/lock.py

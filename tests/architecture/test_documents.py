@@ -13,7 +13,9 @@ from opora_contracts.reference import topics_table
 from opora_sla.agreement import AgreementDocument
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    page for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")] if "node_modules" not in page.parts
+)
 DECISIONS = ROOT / "docs/decisions"
 LINK = re.compile(r"(?:\]\(|^\[[^]]+\]: )(?!https?:|mailto:|#)([^)#\s]+)", re.MULTILINE)
 MAKE = re.compile(r"`make ([a-z]+)\b|^\s*make ([a-z]+)\b", re.MULTILINE)

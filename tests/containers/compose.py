@@ -18,7 +18,8 @@ from scripts.tests.loading import load
 ROOT = Path(__file__).resolve().parents[2]
 FILES = (ROOT / "docker-compose.yml", ROOT / "deploy/compose.kafka.yml")
 SERVICES = ("intake", "sla", "notify", "feedback")
-IMAGES = (*SERVICES, "cli", "edge")
+IMAGES = (*SERVICES, "cli", "edge", "prometheus")
+_CONTEXTS = {"edge": "deploy/edge", "prometheus": "deploy/prometheus"}
 ROLES_OF = {
     "intake": ("serve", "consume", "relay"),
     "sla": ("serve", "consume", "relay", "timers"),
@@ -48,15 +49,15 @@ def docker(*words: str, seconds: float = 120, environment: Mapping[str, str] | N
 
 def built_images(tag: str = "local", source: Path = ROOT) -> dict[str, int]:
     """Build every image from this source tree by docker-compose.yml's own recipe; their sizes in bytes by name."""
+    sizes: dict[str, int] = {}
     for name in IMAGES:
-        context = source / "deploy/edge" if name == "edge" else source
-        docker(
-            *("build", "--quiet", "--tag", f"opora-{name}:{tag}"),
-            *("--build-arg", f"SERVICE={name}") * (name != "edge"),
-            str(context),
-            seconds=_BUILD_SECONDS,
-        )
-    return {name: int(docker("image", "inspect", "-f", "{{.Size}}", f"opora-{name}:{tag}")) for name in IMAGES}
+        image, context = f"opora-{name}:{tag}", source / _CONTEXTS.get(name, ".")
+        if not (context / "Dockerfile").exists():  # an image that an earlier release did not have
+            continue
+        argument = () if name in _CONTEXTS else ("--build-arg", f"SERVICE={name}")
+        docker("build", "--quiet", "--tag", image, *argument, str(context), seconds=_BUILD_SECONDS)
+        sizes[name] = int(docker("image", "inspect", "-f", "{{.Size}}", image))
+    return sizes
 
 
 @dataclass(slots=True)
@@ -177,7 +178,8 @@ class Compose:
 
 def new_project(directory: Path, **settings: str) -> Compose:
     """A project with fresh secrets and free ports, not started yet."""
-    ports = {f"OPORA_{name}_PORT": str(find_free_port()) for name in ("INTAKE", "SLA", "NOTIFY", "FEEDBACK", "KAFKA")}
+    edges = ("INTAKE", "SLA", "NOTIFY", "FEEDBACK", "KAFKA", "PROMETHEUS")
+    ports = {f"OPORA_{name}_PORT": str(find_free_port()) for name in edges}
     given = {**ports, "OPORA_ASK_INTERVAL_DAYS": "0", "OPORA_LOG_LEVEL": "WARNING", **settings}
     example = (ROOT / ".env.example").read_text()
     text = load("make_env").environment(example, "")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.containers.compose import FILES, ROOT, docker, new_project
 
-_OURS = re.compile(r"^opora-(intake|sla|notify|feedback|cli|edge)")
+_OURS = re.compile(r"^opora-(intake|sla|notify|feedback|cli|edge|prometheus)")
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +43,11 @@ def test_every_container_is_hardened_and_bounded(services: dict[str, Any]) -> No
 
 
 def test_only_the_edge_is_published_and_on_loopback_alone(services: dict[str, Any]) -> None:
-    """Nothing listens to the network, and databases and broker not even to this machine."""
+    """Nothing listens to the network, databases and broker not even to this machine; Prometheus only when asked for."""
     published = {name: service["ports"] for name, service in services.items() if service.get("ports")}
-    assert set(published) == {"edge"}
-    assert {port["host_ip"] for port in published["edge"]} == {"127.0.0.1"}
-    assert len(published["edge"]) == 4
+    assert {name: len(ports) for name, ports in published.items()} == {"edge": 4, "prometheus": 1}
+    assert {port["host_ip"] for ports in published.values() for port in ports} == {"127.0.0.1"}
+    assert services["prometheus"]["profiles"] == ["observe"]
 
 
 def test_what_runs_for_good_has_a_health_check(services: dict[str, Any]) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Awaitable, Callable
@@ -15,10 +17,16 @@ import pytest
 
 from opora_chassis.testing import wait_until
 from opora_cli.checks.gather import SurveyMail
-from tests.containers.compose import ROLES, Compose, docker
+from opora_embedded import prepare_jars
+from tests.containers.compose import ROLES, ROOT, Compose, docker
+from tests.programs import program
 
+EXAMPLES = ROOT / "docs" / "examples"
+KCAT_GUIDE = ROOT / "docs" / "guides" / "kcat.md"
+SHELL_BLOCK = re.compile(r"^```sh\n(.+?)^```$", re.MULTILINE | re.DOTALL)
 _LARGEST_IMAGE_BYTES = 250_000_000
 _RESPONSE_SECONDS = 6
+_SOURCE = "//monitoring.example"
 
 
 def test_images_are_small(images: dict[str, int], capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,27 +79,27 @@ def test_a_service_reaches_only_its_own_database(platform: Compose) -> None:
     assert "permission denied for database" in said
 
 
+@pytest.mark.parametrize("client", ["kcat", "java", "node"])
 async def test_an_event_from_outside_becomes_a_ticket_a_breach_a_mail_and_a_survey(
-    platform: Compose, tmp_path: Path
+    platform: Compose, tmp_path: Path, client: str
 ) -> None:
-    """Published by kcat, with nothing of Opora's: everything that should follow does."""
-    source, subject = "//kcat.example", f"disk-{uuid4().hex[:8]}"
+    """Published twice by a foreign client, with nothing of Opora's: one ticket, and everything that should follow."""
     async with platform.client("sla") as sla:
-        agreement = {
-            "name": "Answers in seconds",
-            "metrics": {"first_response": {"targets": {"P3": {"seconds": _RESPONSE_SECONDS}}}},
-        }
+        targets = {priority: {"seconds": _RESPONSE_SECONDS} for priority in ("P1", "P2", "P3", "P4", "P5")}
+        agreement = {"name": "Answers in seconds", "metrics": {"first_response": {"targets": targets}}}
         (await sla.post("/agreements", json=agreement)).raise_for_status()
-    data = {"title": "Disk almost full on db-7", "requester_email": "ops@kcat.example"}
-    for _ in range(2):  # the same event twice: one ticket
-        await asyncio.to_thread(kcat, platform.kafka, subject, source, "ticket.submitted", data)
+    subject = f"disk-{uuid4().hex[:8]}"
+    command, directory = await asyncio.to_thread(prepare_client, client, tmp_path)
+    for _ in range(2):
+        await asyncio.to_thread(run_client, [*command, f"{subject}-full", subject], directory, platform.kafka)
     async with platform.client("intake") as intake, platform.client("sla") as sla:
-        ticket = await found_ticket(intake, source, subject)
+        ticket = await found_ticket(intake, _SOURCE, subject)
         await until_breached(sla, ticket["id"], "first_response")
         for step, body in (("assess", {"impact": "medium", "urgency": "medium"}), ("resolve", {}), ("close", {})):
             (await intake.post(f"/tickets/{ticket['id']}/{step}", json=body)).raise_for_status()
-        assert len((await intake.get("/tickets", params={"external_source": source})).json()["items"]) == 1
-    token = await until_survey(platform, ticket["number"], tmp_path)
+        found = await intake.get("/tickets", params={"external_source": _SOURCE, "external_id": subject})
+        assert len(found.json()["items"]) == 1
+    token = await until_survey(platform, ticket["number"], tmp_path / "mail")
     async with httpx.AsyncClient(base_url=platform.url("feedback"), trust_env=False) as browser:
         assert (await browser.get(f"/s/{token}/5")).status_code == 200
         assert (await browser.post(f"/s/{token}", data={"score": "5"})).status_code == 200
@@ -123,6 +131,25 @@ async def test_a_killed_broker_and_a_killed_database_come_back(platform: Compose
     await asyncio.to_thread(platform.wait_until_well)
 
 
+async def test_prometheus_sees_every_replica_and_judges_the_rules(platform: Compose) -> None:
+    """With the profile `observe` each process of each role is a target that answers, a second replica as well."""
+    await asyncio.to_thread(platform.scale, "feedback-serve", 2)
+    await asyncio.to_thread(platform.run, "--profile", "observe", "up", "-d", "--wait", "--no-build", "prometheus")
+    address = f"http://127.0.0.1:{platform.settings['OPORA_PROMETHEUS_PORT']}/api/v1"
+    async with httpx.AsyncClient(base_url=address, trust_env=False) as prometheus:
+
+        async def all_answer() -> bool:
+            answer = await prometheus.get("/query", params={"query": 'count by (service, role) (up{job="opora"} == 1)'})
+            result = answer.json()["data"]["result"]
+            seen = {f"{one['metric']['service']}-{one['metric']['role']}": int(one["value"][1]) for one in result}
+            return seen == dict.fromkeys(ROLES, 1) | {"feedback-serve": 2}
+
+        await wait_until(answered(all_answer), 90, what="every process as a target", poll_seconds=1)
+        groups = (await prometheus.get("/rules")).json()["data"]["groups"]
+    assert len({rule["name"] for group in groups for rule in group["rules"] if rule["type"] == "alerting"}) >= 10
+    await asyncio.to_thread(platform.scale, "feedback-serve", 1)
+
+
 async def test_down_and_up_again_keeps_everything(platform: Compose) -> None:
     """The data lies in named volumes; containers are only what runs."""
     async with platform.client("intake") as intake:
@@ -135,30 +162,35 @@ async def test_down_and_up_again_keeps_everything(platform: Compose) -> None:
     await until_known_to_sla(platform, after["id"])
 
 
-def kcat(bootstrap: str, subject: str, source: str, event_type: str, data: dict[str, Any]) -> None:
-    """Publish one event in binary mode with kcat."""
-    headers = {
-        "ce_specversion": "1.0",
-        "ce_id": f"{subject}-1",
-        "ce_source": source,
-        "ce_type": event_type,
-        "ce_subject": subject,
-        "ce_time": "2026-03-01T09:30:00Z",
-        "content-type": "application/json",
-    }
-    options = [word for name, value in headers.items() for word in ("-H", f"{name}={value}")]
-    subprocess.run(
-        ["kcat", "-P", "-b", bootstrap, "-t", "opora.requests", "-k", subject, "-X", "acks=all", *options],  # noqa: S607
-        input=json.dumps(data).encode(),
-        check=True,
-        timeout=60,
+def prepare_client(client: str, directory: Path) -> tuple[list[str], Path]:
+    """The command of a guide's publisher, ready to run in the directory; it takes an id and a subject."""
+    if client == "kcat":
+        program("kcat", "kcat")
+        publish = SHELL_BLOCK.findall(KCAT_GUIDE.read_text())[0]
+        script = publish.replace("SUBJECT=disk-db-7\nALERT=alert-2231\n", 'ALERT="$1"\nSUBJECT="$2"\n', 1)
+        return ["bash", "-euo", "pipefail", "-c", script, "kcat"], directory
+    if client == "java":
+        program("javac", "default-jdk-headless")
+        return ["java", "-cp", f"{prepare_jars()[0].parent}/*", str(EXAMPLES / "java/PublishEvent.java")], directory
+    program("npm", "npm")
+    sources = shutil.copytree(EXAMPLES / "node", directory / "node", ignore=shutil.ignore_patterns("node_modules"))
+    run_client(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], sources, "")
+    return ["node", "publish-event.mjs"], sources
+
+
+def run_client(command: list[str], directory: Path, bootstrap: str) -> None:
+    """Run a foreign program to its end, which must be good."""
+    environment = {**os.environ, "KAFKA_BOOTSTRAP": bootstrap}
+    done = subprocess.run(
+        command, cwd=directory, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
+    assert done.returncode == 0, done.stderr
 
 
 def work_a_day(platform: Compose, seconds: int, tickets: int) -> dict[str, Any]:
     """The demonstration's desk at work for so long; its report. The desk runs in a container of its own."""
     text = platform.run(
-        *("run", "--rm", "--no-deps", "desk", "desk", "--json", "--mail", "/mail"),
+        *("run", "--rm", "--no-deps", "desk", "desk", "--json", "--asks-always", "--mail", "/mail"),
         *("--seconds", str(seconds), "--tickets", str(tickets)),
         seconds=seconds + 240,
     )
@@ -195,6 +227,7 @@ async def until_survey(platform: Compose, number: str, directory: Path) -> str:
     mail = SurveyMail(directory)
 
     def look() -> frozenset[str]:
+        directory.mkdir(exist_ok=True)
         platform.run("cp", "mail:/mail/.", str(directory))
         mail.look()
         return mail.tokens.get(number, frozenset())

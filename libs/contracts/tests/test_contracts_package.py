@@ -2,6 +2,7 @@
 
 import ast
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,18 @@ from opora_contracts.gate import check_all, committed_schemas, examples
 from opora_contracts.reference import pages, topics_table
 
 PACKAGE = Path(opora_contracts.__file__).parent
+NEED_AIOKAFKA = {"publisher.py", "consumer.py", "wire.py"}
+"""The modules of the extras `publisher` and `consumer`; nothing else imports them."""
 PAGES = Path(__file__).parents[3] / "docs" / "events"
 
 
 def test_only_pydantic_and_the_standard_library_are_imported() -> None:
-    """Whoever depends on the contracts gets pydantic and nothing else."""
-    allowed = {*sys.stdlib_module_names, "pydantic", "pydantic_core", "opora_contracts"}
+    """Whoever depends on the contracts gets pydantic and nothing else; the extras' modules need a Kafka client too."""
     foreign = set()
     for path in PACKAGE.rglob("*.py"):
+        allowed = {*sys.stdlib_module_names, "pydantic", "pydantic_core", "opora_contracts"}
+        if path.relative_to(PACKAGE).as_posix() in NEED_AIOKAFKA:
+            allowed.add("aiokafka")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 foreign |= {(path.name, one.name) for one in node.names if one.name.split(".")[0] not in allowed}
@@ -31,6 +36,22 @@ def test_only_pydantic_and_the_standard_library_are_imported() -> None:
                 if (node.module or "").split(".")[0] not in allowed:
                     foreign.add((path.name, node.module or ""))
     assert foreign == set()
+
+
+def test_without_a_kafka_client_the_contracts_work_and_the_extras_say_what_they_need() -> None:
+    """`import opora_contracts` brings in no Kafka client; the publisher and the consumer name the extra to install."""
+    script = (
+        "import sys; sys.modules['aiokafka'] = None\n"
+        "import opora_contracts, opora_contracts.documents, opora_contracts.asyncapi, opora_contracts.publishing\n"
+        "for name in ('publisher', 'consumer'):\n"
+        "    try:\n        __import__(f'opora_contracts.{name}')\n"
+        "    except ImportError as error:\n        print(error)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert ended.stdout.splitlines() == [
+        "opora_contracts.publisher needs aiokafka: install opora-contracts[publisher]",
+        "opora_contracts.consumer needs aiokafka: install opora-contracts[consumer]",
+    ]
 
 
 def test_the_committed_contracts_are_kept() -> None:

@@ -1,17 +1,14 @@
 """The survey page in a real browser: one click in the mail is enough."""
 
 import asyncio
-import os
-import shutil
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.programs import browser
 
 Feedback = Callable[..., AbstractAsyncContextManager[Any]]
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -25,18 +22,10 @@ _FLAGS = (
 )
 
 
-def browser_program() -> str:
-    """The browser to use; the test says plainly when there is none."""
-    named = os.environ.get("OPORA_BROWSER") or next(filter(shutil.which, _BROWSERS), None)
-    if named is None:
-        pytest.skip("no browser: install chromium, or name one in OPORA_BROWSER")
-    return named
-
-
 async def rendered(url: str, profile: Path) -> str:
     """The page's document after its script has run."""
     process = await asyncio.create_subprocess_exec(
-        browser_program(),
+        browser(),
         *_FLAGS,
         f"--user-data-dir={profile}",
         "--dump-dom",
@@ -55,7 +44,7 @@ async def rendered(url: str, profile: Path) -> str:
 
 async def test_opening_the_link_in_a_browser_is_a_rating(feedback: Feedback, tmp_path: Path) -> None:
     """The link of the mail, opened once and nothing more clicked: the rating is recorded and the page says so."""
-    browser_program()
+    browser()
     async with feedback() as desk:
         fact = await desk.close(language="ru")
         survey = await desk.survey_of(fact)

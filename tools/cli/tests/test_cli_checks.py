@@ -292,6 +292,15 @@ def test_a_closing_without_a_survey_is_reported() -> None:
     assert violated(history(cancelled, GOOD_SLA, GOOD_FEEDBACK)) == [SURVEY]
 
 
+def test_a_closing_without_a_survey_is_in_order_where_people_are_asked_seldom() -> None:
+    """Where a person is asked once in some days, only a survey too many is wrong."""
+    assert violated(history(GOOD_TICKETS, GOOD_SLA, [], asks_after_every_closing=False)) == []
+    two = [(90.0, survey(1)), (91.0, survey(2))]
+    links = {"OP-1": frozenset({"a", "b"})}
+    seen = history(GOOD_TICKETS, GOOD_SLA, two, survey_links=links, asks_after_every_closing=False)
+    assert violated(seen) == [SURVEY]
+
+
 def test_a_survey_that_was_not_mailed_is_reported() -> None:
     """A survey without a link in the mail never reached anybody."""
     assert violated(history(GOOD_TICKETS, GOOD_SLA, GOOD_FEEDBACK, survey_links={})) == [MAILED]

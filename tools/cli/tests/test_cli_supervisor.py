@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from opora_chassis.testing import wait_until
 from opora_cli.client import ServiceClient
-from opora_cli.doctor import examine
+from opora_cli.doctor.commands import examine
 from opora_cli.endpoints import Endpoints, running_supervisor
 from opora_cli.stack import StackOptions
 from opora_cli.supervisor import Supervisor, is_ready
@@ -51,7 +51,7 @@ async def test_a_killed_service_comes_back_with_its_data_and_address(supervisor:
     assert {process.pid for process in _processes("opora_intake")}.isdisjoint(before)
     async with httpx.AsyncClient(trust_env=False) as client:
         await wait_until(lambda: is_ready(client, endpoints.services["intake"].url), _DEADLINE_SECONDS)
-    assert [diagnosis for diagnosis in await examine(endpoints) if diagnosis.problem] == []
+    assert [diagnosis for diagnosis in await examine(endpoints, supervisor.options.directory) if diagnosis.problem] == []
     with pytest.raises(KeyError):
         supervisor.kill("notify")
 

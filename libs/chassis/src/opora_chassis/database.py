@@ -2,16 +2,29 @@
 
 import asyncio
 import json
+from collections import Counter as Tally
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
 import asyncpg
+from prometheus_client import Counter, Gauge
 
 from opora_chassis import outbox
 from opora_chassis.clock import Clock
 from opora_contracts import NewEvent
+
+EMITTED = Counter(
+    "opora_emitted_events_total",
+    "Facts committed, by type and by whether they are live or imported history",
+    ["service", "type", "origin"],
+)
+POOL_IN_USE = Gauge("opora_database_pool_in_use", "Connections that somebody works on", ["service"])
+POOL_LIMIT = Gauge("opora_database_pool_limit", "Connections that the pool may have", ["service"])
+POOL_TIMEOUTS = Counter("opora_database_pool_timeouts_total", "Times nobody got a connection in time", ["service"])
+
+_ACQUIRE_SECONDS = 5.0
 
 
 async def _keep_session(_connection: Any) -> None:
@@ -31,6 +44,7 @@ class Transaction:
         self._connection = connection
         self._source = source
         self._emitted: list[NewEvent] = []
+        self._written: Tally[tuple[str, str]] = Tally()
         self._after_commit: list[Callable[[], None]] = []
 
     async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
@@ -72,11 +86,17 @@ class Transaction:
         if not self._emitted:
             return False
         await outbox.write(self._connection, self._source, self._emitted)
+        self._written.update(
+            (event.data.event_type, "live" if event.import_id is None else "import") for event in self._emitted
+        )
         self._emitted.clear()
         return True
 
     def committed(self) -> None:
-        """Tell those who asked."""
+        """Tell those who asked, and count what was emitted."""
+        service = self._source.rpartition("/")[2]
+        for (fact_type, origin), count in self._written.items():
+            EMITTED.labels(service, fact_type, origin).inc(count)
         for callback in self._after_commit:
             callback()
 
@@ -88,6 +108,7 @@ class Database:
         self.pool = pool
         self.clock = clock
         self.source = f"/opora/{service}"
+        self._timeouts = POOL_TIMEOUTS.labels(service)
         self.outbox_written = asyncio.Event()
         """Set after a commit that wrote facts: the relay of this process need not wait for its poll."""
 
@@ -104,6 +125,8 @@ class Database:
             command_timeout=60,
             server_settings={"application_name": f"opora-{service}", "idle_in_transaction_session_timeout": "60s"},
         )
+        POOL_LIMIT.labels(service).set(pool_size)
+        POOL_IN_USE.labels(service).set_function(lambda: pool.get_size() - pool.get_idle_size())
         return cls(pool, service=service, clock=clock)
 
     async def close(self) -> None:
@@ -120,7 +143,7 @@ class Database:
         Waits at most 5 s for a free connection, then raises TimeoutError. After an error *in* COMMIT the outcome is
         unknown to this process; whoever repeats the work is protected by idempotency keys, sequences or the inbox.
         """
-        async with self.pool.acquire(timeout=5) as connection:
+        async with self._connection() as connection:
             async with connection.transaction():
                 # Not now(): that is read before the transaction can be seen by others, which progress marks rely on.
                 now = self.clock.warp(await connection.fetchval("select clock_timestamp()"))
@@ -133,21 +156,34 @@ class Database:
 
     async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """All rows, read outside a transaction."""
-        async with self.pool.acquire(timeout=5) as connection:
+        async with self._connection() as connection:
             rows: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
             return rows
 
     async def fetchrow(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
         """The first row, or None, read outside a transaction."""
-        async with self.pool.acquire(timeout=5) as connection:
+        async with self._connection() as connection:
             row: asyncpg.Record | None = await connection.fetchrow(sql, *arguments)
             return row
 
     async def fetchval(self, sql: str, *arguments: Any) -> Any:
         """The first column of the first row, or None, read outside a transaction."""
-        async with self.pool.acquire(timeout=5) as connection:
+        async with self._connection() as connection:
             return await connection.fetchval(sql, *arguments)
 
     async def now(self) -> datetime:
         """The database's current time on the platform's clock."""
         return self.clock.warp(await self.fetchval("select clock_timestamp()"))
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        """One of the pool's connections, waited for at most 5 s; then TimeoutError is raised, and counted."""
+        try:
+            connection = await self.pool.acquire(timeout=_ACQUIRE_SECONDS)
+        except TimeoutError:
+            self._timeouts.inc()
+            raise
+        try:
+            yield connection
+        finally:
+            await self.pool.release(connection)

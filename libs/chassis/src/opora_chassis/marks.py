@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from prometheus_client import Counter
 
 from opora_chassis.database import Database, Transaction
 from opora_chassis.errors import is_transient
@@ -27,8 +28,15 @@ from opora_contracts.topics import PROGRESS, TICKETS
 
 log = structlog.get_logger()
 
+PUBLISHED = Counter("opora_marks_published_total", "Progress marks acknowledged by the broker", ["service"])
+FOLLOWED = Counter("opora_marks_followed_total", "Progress marks whose facts were all taken in", ["service"])
+
 MarkSource = Callable[[Any], Awaitable[Sequence[tuple[str, datetime]]]]
 """Given a connection, the open imports and the event time up to which each is complete."""
+
+BACKUP_APPLICATION = "opora-backup"
+"""The name of sessions whose transactions publish nothing, however long they last: marks wait for them as little as for
+those of pg_dump."""
 
 _PENDING_MARKS = 240
 
@@ -62,6 +70,7 @@ class MarkPublisher:
         self._next = 0.0
         self._open: _OpenMark | None = None
         self._end_offsets: dict[int, int] = {}
+        self._published = PUBLISHED.labels(platform.service)
 
     def sent(self, topic: str, partition: int, end_offset: int) -> None:
         """The broker has everything of this partition below `end_offset`."""
@@ -83,6 +92,8 @@ class MarkPublisher:
         oldest = await connection.fetchval(
             "select min(xact_start) from pg_stat_activity"
             " where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()"
+            " and coalesce(application_name, '') <> all($1::text[])",
+            [BACKUP_APPLICATION, "pg_dump"],
         )
         before = now if oldest is None else min(now, oldest)
         last_row = await connection.fetchval(
@@ -107,6 +118,7 @@ class MarkPublisher:
         ]
         async with asyncio.timeout(15):
             await asyncio.gather(*sent)
+        self._published.inc(len(sent))
 
     def _record(self, partition: int, before: datetime, import_id: str | None) -> dict[str, Any]:
         event = Event(
@@ -169,6 +181,7 @@ class MarkFollower:
         self._position_of = position_of
         self._moved = moved
         self._pending: dict[tuple[int, str | None], deque[tuple[int, datetime]]] = {}
+        self._followed = FOLLOWED.labels(platform.service)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow until `stop`. Marks are read from the newest on: each supersedes those before it."""
@@ -221,3 +234,4 @@ class MarkFollower:
         if released:
             async with self._database.transaction() as tx:
                 await self._follow.on_marks(released, tx)
+            self._followed.inc(len(released))

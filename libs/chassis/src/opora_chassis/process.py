@@ -152,7 +152,7 @@ class Process:
         return checks
 
     def _start_http(self, platform: Platform, parts: Parts) -> None:
-        routers = parts.routers if "serve" in self.roles else ()
+        routers = parts.served() if "serve" in self.roles else ()
         sources = (self.checks, database_check(platform.database))
         app = build_app(platform, routers, sources, form_paths=parts.form_paths)
         host, port = self.settings.http_host, self.settings.http_port
@@ -257,13 +257,14 @@ async def _start_consumers(platform: Platform, parts: Parts) -> Consumers:
 async def _keep_running(service: str, loop: Loop, stop: asyncio.Event) -> None:
     """Run the loop until `stop`; failures are logged, and pauses of 30 s at most keep it from failing hot."""
     failures = 0
+    counted = LOOP_FAILURES.labels(service, loop.name)
     clock = asyncio.get_running_loop()
     while not stop.is_set():
         began = clock.time()
         try:
             await loop.run(stop)
         except Exception as error:  # noqa: BLE001  one loop's failure must not end the others
-            LOOP_FAILURES.labels(service, loop.name).inc()
+            counted.inc()
             reason: BaseException | None = error
         else:
             reason = None

@@ -30,9 +30,11 @@ log = structlog.get_logger()
 PUBLISHED = Counter("opora_published_events_total", "Facts acknowledged by the broker", ["service", "topic"])
 OUTBOX_DEPTH = Gauge("opora_outbox_rows", "Facts waiting in the outbox (estimate)", ["service"])
 OUTBOX_AGE = Gauge("opora_outbox_oldest_seconds", "Age of the oldest fact in the outbox", ["service"])
+STALLED = Gauge("opora_relay_stalled_seconds", "Seconds without an empty outbox or an acknowledgement", ["service"])
 SHARDS_HELD = Gauge("opora_relay_shards", "Outbox shards that this relay drains", ["service"])
 
-_LOCK_CLASS = 709_100_001
+SHARD_LOCKS = 709_100_001
+"""The first key of the advisory lock that a relay holds for each of its shards."""
 _MEMBER_CLASS = 709_100_002
 _BATCH_ROWS = 1000
 _BATCH_BYTES = 1_000_000
@@ -66,6 +68,7 @@ class Relay:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until `stop` is set, then drain once more and return. Failures are waited out, 5 s at most apart."""
+        STALLED.labels(self._platform.service).set_function(self.stalled_seconds)
         failures = 0
         while not stop.is_set():
             try:
@@ -96,6 +99,7 @@ class Relay:
             },
         )
         await self._connection.execute("select pg_advisory_lock($1, pg_backend_pid())", _MEMBER_CLASS)
+        await self._measure()  # also while the broker is away and the outbox grows
         self._producer = AIOKafkaProducer(
             bootstrap_servers=self._settings.kafka_bootstrap,
             acks="all",
@@ -206,13 +210,13 @@ class Relay:
         )
         share = shard_share(shards, members)
         for shard in sorted(self._held, reverse=True)[: max(0, len(self._held) - share)]:
-            await self._connection.execute("select pg_advisory_unlock($1, $2)", _LOCK_CLASS, shard)
+            await self._connection.execute("select pg_advisory_unlock($1, $2)", SHARD_LOCKS, shard)
             self._held.discard(shard)
         for shard in range(shards):
             if len(self._held) >= share:
                 break
             if shard not in self._held and await self._connection.fetchval(
-                "select pg_try_advisory_lock($1, $2)", _LOCK_CLASS, shard
+                "select pg_try_advisory_lock($1, $2)", SHARD_LOCKS, shard
             ):
                 self._held.add(shard)
                 log.info("relay_shard_taken", shard=shard, held=sorted(self._held))

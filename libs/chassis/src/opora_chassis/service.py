@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from opora_chassis import telemetry
 from opora_chassis.consume import Subscription, redrive
+from opora_chassis.http.dead_letters import dead_letter_routes
 from opora_chassis.marks import FollowMarks, MarkSource
 from opora_chassis.migrations import Migration, MigrationError, Phase, all_migrations, migrate
 from opora_chassis.platform import Platform
@@ -59,6 +60,10 @@ class Parts:
     """relay: tell others how far our facts are complete."""
     form_paths: Sequence[str] = ()
     """serve: paths that begin so take web forms as well as JSON."""
+
+    def served(self) -> tuple[APIRouter, ...]:
+        """What the serve role answers: the service's own routes, and those over its subscriptions' dead letters."""
+        return (*self.routers, dead_letter_routes(self.subscriptions))
 
 
 @dataclass(frozen=True, slots=True)

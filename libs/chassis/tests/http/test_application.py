@@ -84,13 +84,17 @@ async def test_requests_are_measured_by_route(notes: Any) -> None:
 
 
 async def test_the_interface_documents_itself(notes: Any) -> None:
-    """OpenAPI names the key as the way in, the header of repeatable writes and the shape of refusals."""
+    """OpenAPI names the key and its scope as the way in, the headers of writes, and every refusal."""
     document = (await notes.client.get("/openapi.json")).json()
     post = document["paths"]["/v1/notes"]["post"]
-    assert post["security"] == [{"API key": []}]
-    assert "idempotency-key" in [parameter["name"].lower() for parameter in post["parameters"]]
-    assert list(post["responses"]) == ["201", "default"]
-    assert "application/problem+json" in post["responses"]["default"]["content"]
+    assert post["security"] == [{"ApiKey": ["notes:write"]}]
+    assert "Needs the scope `notes:write`." in post["description"]
+    assert [parameter["name"] for parameter in post["parameters"]] == ["Idempotency-Key", "X-Opora-Actor"]
+    assert list(post["responses"]) == ["201", "400", "401", "403", "413", "415", "422", "503", "default"]
+    unavailable = document["components"]["responses"]["Unavailable"]
+    assert post["responses"]["503"] == {"$ref": "#/components/responses/Unavailable"}
+    assert unavailable["content"]["application/problem+json"]["example"]["status"] == 503
+    assert unavailable["headers"]["Retry-After"]["example"] == 2
     assert (await notes.client.get("/docs")).status_code == 200
 
 

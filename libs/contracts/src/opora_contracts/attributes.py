@@ -17,6 +17,8 @@ TEXT_ATTRIBUTES = (
     "importid",
 )
 SCHEMA_URN = "urn:opora:schema:"
+RESERVED_SOURCE = "/opora"
+"""What stands here and below it is the `source` of the platform's own services, in any letter case."""
 
 _SHOWN_CHARACTERS = 60
 _MAX_SEQUENCE_DIGITS = 18
@@ -29,6 +31,11 @@ _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-
 def shown(text: str) -> str:
     """The start of a value as safe ASCII in quotes, for messages."""
     return ascii(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "...")
+
+
+def escaped(text: str) -> str:
+    """The text with every control and text-direction character written as an escape, so that it hides nothing."""
+    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def text_problem(text: str) -> str | None:
@@ -45,6 +52,16 @@ def text_problem(text: str) -> str | None:
             "control and text-direction characters are not allowed"
         )
     return None
+
+
+def reserved_source_problem(source: str) -> str | None:
+    """Why a foreign publisher may not use this `source`, or None when it may."""
+    if not f"{source.lower()}/".startswith(f"{RESERVED_SOURCE}/"):
+        return None
+    return (
+        f"source {shown(source)} is reserved for the platform's own services; "
+        "use a URI that names your system, such as //monitoring.example"
+    )
 
 
 def sequence_from_text(text: str) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from opora_contracts.attributes import TEXT_ATTRIBUTES, refuse_attribute, shown
+from opora_contracts.attributes import TEXT_ATTRIBUTES, refuse_attribute, shown, text_problem
 from opora_contracts.errors import ReasonCode, UndecodableEvent
 from opora_contracts.payload import read_object
 
@@ -16,6 +16,7 @@ STRUCTURED_CONTENT_TYPE = "application/cloudevents+json"
 
 _READ_ATTRIBUTES = ("specversion", *TEXT_ATTRIBUTES, "time", "dataschema", "sequence")
 _ATTRIBUTE_OF_HEADER = {**{f"ce_{name}": name for name in _READ_ATTRIBUTES}, "content-type": "datacontenttype"}
+_IDENTIFYING_HEADERS = ("content-type", "ce_source", "ce_id")
 _TRACE_HEADERS = frozenset({"traceparent", "ce_traceparent"})
 
 
@@ -61,6 +62,31 @@ def read_envelope(value: bytes | None, headers: Sequence[tuple[str, bytes | None
             f"or the whole event in the value and content-type {STRUCTURED_CONTENT_TYPE}",
         )
     return Envelope(attributes, content_type, traceparent, value, "header ce_", "the record's value")
+
+
+def identity_of(value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> tuple[str | None, str | None]:
+    """(source, id) of a record, whatever else is wrong with it; None for one that cannot be read. Never raises.
+
+    What is given is short and printable: it can be stored, searched and shown.
+    """
+    found = {name: [raw for header, raw in headers if header.lower() == name] for name in _IDENTIFYING_HEADERS}
+    content_type, source, event_id = (_only_text(values) for values in found.values())
+    if (content_type or "").lower().startswith(STRUCTURED_CONTENT_TYPE):
+        try:
+            members = read_object(value, "the structured event")
+        except UndecodableEvent:
+            members = {}
+        source, event_id = (_usable(members.get(name)) for name in ("source", "id"))
+    return source, event_id
+
+
+def _only_text(values: Sequence[bytes | None]) -> str | None:
+    raw = values[0] if len(values) == 1 else None
+    return None if raw is None else _usable(raw.decode("utf-8", "replace"))
+
+
+def _usable(text: Any) -> str | None:
+    return text if isinstance(text, str) and "\ufffd" not in text and text_problem(text) is None else None
 
 
 def _read_headers(headers: Sequence[tuple[str, bytes | None]]) -> tuple[dict[str, str], str | None]:

@@ -12,13 +12,23 @@ INSTANT_RULE = (
     f"expected an RFC 3339 time with a zone, in the years {FIRST_YEAR} to {LAST_YEAR}, such as 2026-03-01T09:30:00Z"
 )
 
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_RFC_3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ](?!24)\d\d:\d\d:(?P<second>\d\d)(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+_LEAP_SECOND = "60"
 
 
 def instant_from_text(text: str) -> datetime:
-    """The instant in UTC, to the microsecond. Raises ValueError with `INSTANT_RULE` for anything but RFC 3339."""
-    if _RFC_3339.fullmatch(text) is None:
+    """The instant in UTC, to the microsecond.
+
+    Raises ValueError with `INSTANT_RULE` for anything but RFC 3339, and for a leap second, which RFC 3339 can write
+    and hardly any reader can store.
+    """
+    match = _RFC_3339.fullmatch(text)
+    if match is None:
         raise ValueError(INSTANT_RULE)
+    if match["second"] == _LEAP_SECOND:
+        raise ValueError("a leap second cannot be stored; send the second before or after it")
     try:
         return in_range(datetime.fromisoformat(text.upper()))
     except (ValueError, OverflowError):

@@ -5,6 +5,7 @@ from typing import Any
 
 from opora_contracts.attributes import dataschema
 from opora_contracts.compatibility import Schema
+from opora_contracts.conformance import table
 from opora_contracts.fact import Fact
 from opora_contracts.gate import PACKAGE_DIRECTORY, examples, schema_of
 from opora_contracts.topics import FOREVER, TOPICS, Topic
@@ -36,7 +37,8 @@ as JSON, the key keeps the events of one case in order. It reads structured mode
 | `content-type` | `application/json` |
 
 An attribute has at most 200 characters, none of them a control or text-direction character. The data has at most
-1 MiB and 32 levels; no key appears twice; null and absent mean the same.
+1 MiB and 32 levels; no key appears twice; null and absent mean the same. How each breach of these rules is answered
+stands in [one table](bad-input.md).
 """
 
 
@@ -90,7 +92,11 @@ def page_name(topic: Topic) -> str:
 
 def pages(directory: Path = PACKAGE_DIRECTORY) -> dict[str, str]:
     """Every reference page by its file name."""
-    return {"README.md": index_page(), **{page_name(topic): topic_page(topic, directory) for topic in TOPICS}}
+    return {
+        "README.md": index_page(),
+        "bad-input.md": table.page(_GENERATED),
+        **{page_name(topic): topic_page(topic, directory) for topic in TOPICS},
+    }
 
 
 def _types(topic: Topic) -> str:

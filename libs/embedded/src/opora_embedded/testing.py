@@ -107,14 +107,14 @@ def database(postgres: PostgresServer) -> Iterator[str]:
 
 
 def _kafka_container() -> Iterator[KafkaServer]:
-    from testcontainers.kafka import KafkaContainer
+    from testcontainers.community.kafka import KafkaContainer
 
     with KafkaContainer(_KAFKA_IMAGE).with_kraft() as container:
         yield ExternalKafka(container.get_bootstrap_server())
 
 
 def _postgres_container() -> Iterator[PostgresServer]:
-    from testcontainers.postgres import PostgresContainer
+    from testcontainers.community.postgres import PostgresContainer
 
     with PostgresContainer(_POSTGRES_IMAGE, driver=None).with_command("-c max_connections=300") as container:
         yield ExternalPostgres(container.get_connection_url())

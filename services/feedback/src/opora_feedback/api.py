@@ -17,9 +17,10 @@ from opora_chassis.http import (
     decode_cursor,
     page_of,
     requires,
+    shown,
 )
 from opora_chassis.platform import Platform
-from opora_feedback import links, store
+from opora_feedback import api_examples, links, store
 from opora_feedback.domain import HIGHEST_SCORE, LOWEST_SCORE, Survey, SurveyState
 from opora_feedback.settings import settings_of
 from opora_feedback.store import Dimension
@@ -71,7 +72,8 @@ class ScoreTable(BaseModel):
     items: list[ScoreView]
 
 
-@router.get("/surveys")
+@router.get("/surveys", summary="List surveys")
+@shown(api_examples.page(api_examples.SURVEY))
 async def list_surveys(
     _caller: MayRead,
     platform: PlatformDependency,
@@ -86,13 +88,15 @@ async def list_surveys(
     return page_of(_views(surveys), limit, lambda last: {"survey_id": last.survey_id})
 
 
-@router.get("/surveys/{survey_id}")
+@router.get("/surveys/{survey_id}", summary="Read a survey")
+@shown(api_examples.SURVEY)
 async def show_survey(survey_id: UUID, _caller: MayRead, platform: PlatformDependency) -> SurveyView:
     """One survey."""
     return SurveyView.model_validate(await _survey(platform, survey_id))
 
 
-@router.get("/surveys/{survey_id}/links")
+@router.get("/surveys/{survey_id}/links", summary="Read a survey's links")
+@shown(api_examples.LINKS)
 async def show_links(
     survey_id: UUID, request: Request, _caller: MayRead, platform: PlatformDependency
 ) -> dict[str, str]:
@@ -104,7 +108,8 @@ async def show_links(
     return {str(score): links.address(public_url, token, score) for score in range(LOWEST_SCORE, HIGHEST_SCORE + 1)}
 
 
-@router.get("/scores")
+@router.get("/scores", summary="Read scores")
+@shown(api_examples.SCORES)
 async def show_scores(
     _caller: MayRead,
     platform: PlatformDependency,
@@ -117,7 +122,8 @@ async def show_scores(
     return ScoreTable(by=by, items=[ScoreView.model_validate(score) for score in found])
 
 
-@router.get("/responses")
+@router.get("/responses", summary="List answers")
+@shown(api_examples.page(api_examples.SURVEY))
 async def list_responses(
     _caller: MayRead,
     platform: PlatformDependency,

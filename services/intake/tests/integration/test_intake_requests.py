@@ -93,6 +93,30 @@ async def test_a_reply_finds_its_ticket_by_number(desk: Any) -> None:
     assert [fact.type for fact in facts[2:]] == ["ticket.resumed", "ticket.replied"]
 
 
+@pytest.mark.parametrize("name", ["ΝΙΚΟΣ", "İREM", "ИВАН", "STRASSE"])
+async def test_a_requester_is_known_again_in_letters_whose_lower_case_differs(desk: Any, name: str) -> None:
+    """Python and PostgreSQL disagree on the lower case of some letters; the same address is one person all the same."""
+    domain = f"{uuid4().hex}.example"
+    first, second = uuid4().hex, uuid4().hex
+    for subject in (first, second):
+        await desk.request(asked(subject, TicketSubmitted(title="x", requester_email=f"{name}@{domain}")))
+        await ticket_of(desk, subject)
+    requesters = {(await ticket_of(desk, subject))["requester_id"] for subject in (first, second)}
+    assert len(requesters) == 1
+    registered = await desk.post("/customers", {"name": "Somebody", "email": f"{name}@{domain}"})
+    assert {registered["id"]} == requesters
+
+
+async def test_an_event_that_claims_a_source_of_ours_is_put_aside(desk: Any) -> None:
+    """Nobody opens a ticket in the name of a service of the platform; the reason says what to write instead."""
+    subject = uuid4().hex
+    await desk.request(asked(subject, TicketSubmitted(title="Disk full"), source="/opora/sla"))
+    assert "use a URI that names your system" in await reason_of(desk, subject)
+    (letter,) = (await desk.get("/dead-letters", key=subject))["items"]
+    assert (letter["reason_code"], letter["source"]) == ("reserved_source", "/opora/sla")
+    assert (await desk.get("/tickets", external_id=subject))["items"] == []
+
+
 async def test_a_second_submission_of_a_case_is_put_aside(desk: Any) -> None:
     """The same subject under another event id is no new ticket: the dead letter names the ticket and the remedy."""
     subject = uuid4().hex

@@ -21,10 +21,11 @@ from opora_chassis.http import (
     decode_cursor,
     page_of,
     requires,
+    shown,
     writes,
 )
 from opora_contracts.vocabulary import MessageChannel
-from opora_notify import handlers, rendering, store
+from opora_notify import api_examples, handlers, rendering, store
 from opora_notify.domain.delivery import FINISHED, State
 from opora_notify.domain.rules import Rule
 from opora_notify.store import RuleSet
@@ -78,7 +79,8 @@ class RuleSetInput(Input):
     rules: tuple[Rule, ...] = Field(max_length=500)
 
 
-@router.get("/notifications")
+@router.get("/notifications", summary="List messages")
+@shown(api_examples.page(api_examples.NOTIFICATION))
 async def list_notifications(
     _caller: MayRead,
     platform: PlatformDependency,
@@ -100,7 +102,8 @@ async def list_notifications(
     return page_of(views, limit, lambda last: {"notification_id": last.notification_id})
 
 
-@router.get("/notifications/{notification_id}")
+@router.get("/notifications/{notification_id}", summary="Read a message")
+@shown(api_examples.NOTIFICATION)
 async def show_notification(notification_id: UUID, _caller: MayRead, platform: PlatformDependency) -> NotificationView:
     """One message."""
     found = await store.find_notification(platform.database, notification_id)
@@ -109,7 +112,12 @@ async def show_notification(notification_id: UUID, _caller: MayRead, platform: P
     return NotificationView.model_validate(found)
 
 
-@router.post("/notifications/{notification_id}/resend", response_model=NotificationView)
+@router.post(
+    "/notifications/{notification_id}/resend", response_model=NotificationView, summary="Send a message once more"
+)
+@shown(
+    api_examples.RESENT, conflict="The message is still on its way; `allowed` lists the states in which it can be sent."
+)
 async def resend(notification_id: UUID, call: MayWrite) -> Response:
     """Send a finished message once more, with all its attempts; 409 while it is still on its way."""
 
@@ -126,13 +134,15 @@ async def resend(notification_id: UUID, call: MayWrite) -> Response:
     return await call.run(again)
 
 
-@router.get("/rules")
+@router.get("/rules", summary="Read the rules")
+@shown(api_examples.RULES)
 async def show_rules(_caller: MayRead, platform: PlatformDependency) -> RuleSetView:
     """The rules that hold now."""
     return RuleSetView.model_validate(await handlers.current_rules(platform.database))
 
 
-@router.put("/rules", response_model=RuleSetView)
+@router.put("/rules", response_model=RuleSetView, summary="Replace the rules")
+@shown(api_examples.RULES, api_examples.NEW_RULES, conflict="Another set of rules holds by now; `version` says which.")
 async def put_rules(body: RuleSetInput, call: MayWriteRules) -> Response:
     """Replace the rules, from the next event on; every earlier set is kept with who saved it."""
     check_rules(body.rules)

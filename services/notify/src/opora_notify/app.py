@@ -15,6 +15,7 @@ from opora_contracts.customers import CustomerRegistered, CustomerUpdated
 from opora_contracts.topics import CUSTOMERS, FEEDBACK, SLA, TICKETS
 from opora_contracts.vocabulary import MessageChannel
 from opora_notify import api, directory_api, handlers
+from opora_notify.backlog import watch_backlog
 from opora_notify.channels import email, webhook
 from opora_notify.channels.email import Mailbag
 from opora_notify.handlers import Planning
@@ -96,7 +97,11 @@ def compose(platform: Platform) -> Parts:
             Subscription(topic=FEEDBACK, handle=follow_other_facts, types=FEEDBACK.types),
             Subscription(topic=CUSTOMERS, handle=follow_customers, types=(CustomerRegistered, CustomerUpdated)),
         ),
-        loops=(Loop("deliver_mails", post.deliver_mails), Loop("deliver_webhooks", post.deliver_webhooks)),
+        loops=(
+            Loop("deliver_mails", post.deliver_mails),
+            Loop("deliver_webhooks", post.deliver_webhooks),
+            Loop("watch_backlog", partial(watch_backlog, platform=platform)),
+        ),
     )
 
 

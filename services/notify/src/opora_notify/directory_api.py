@@ -12,10 +12,10 @@ from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from opora_chassis.database import Transaction
-from opora_chassis.http import Input, NotFound, PlatformDependency, Unprocessable
+from opora_chassis.http import Input, NotFound, PlatformDependency, Unprocessable, shown
 from opora_chassis.identifiers import new_id
 from opora_contracts.fact import Identifier, Language, ShortText
-from opora_notify import store
+from opora_notify import api_examples, store
 from opora_notify.api import MayRead, MayWrite
 from opora_notify.domain.addresses import ForbiddenAddressError, check_url
 from opora_notify.domain.rules import EVENT_TYPES, Pattern, is_mail_address, takes_any
@@ -124,13 +124,15 @@ class Items(BaseModel, Generic[Item]):
     items: list[Item]
 
 
-@router.get("/agents")
+@router.get("/agents", summary="List agents")
+@shown(api_examples.listed(api_examples.AGENT))
 async def list_agents(_caller: MayRead, platform: PlatformDependency) -> Items[AgentView]:
     """Every agent, by id."""
     return Items(items=[AgentView.model_validate(one) for one in await store.list_agents(platform.database)])
 
 
-@router.put("/agents/{agent_id}", response_model=AgentView)
+@router.put("/agents/{agent_id}", response_model=AgentView, summary="Enter an agent")
+@shown(api_examples.AGENT, api_examples.AGENTS)
 async def put_agent(agent_id: Annotated[Identifier, Path()], body: AgentInput, call: MayWrite) -> Response:
     """Add an agent or replace what is known of one."""
     agent = Agent(agent_id, body.name, body.email, body.language, body.time_zone, body.groups)
@@ -142,13 +144,15 @@ async def put_agent(agent_id: Annotated[Identifier, Path()], body: AgentInput, c
     return await call.run(put)
 
 
-@router.get("/groups")
+@router.get("/groups", summary="List groups")
+@shown(api_examples.listed(api_examples.GROUP))
 async def list_groups(_caller: MayRead, platform: PlatformDependency) -> Items[GroupView]:
     """Every group that has a lead, by name."""
     return Items(items=[GroupView.model_validate(one) for one in await store.list_groups(platform.database)])
 
 
-@router.put("/groups/{name}", response_model=GroupView)
+@router.put("/groups/{name}", response_model=GroupView, summary="Name a group's lead")
+@shown(api_examples.GROUP, api_examples.GROUPS)
 async def put_group(name: Annotated[ShortText, Path()], body: GroupInput, call: MayWrite) -> Response:
     """Name the agent who leads a group; the agent's own entry may come later."""
     group = SupportGroup(name, body.lead)
@@ -160,13 +164,15 @@ async def put_group(name: Annotated[ShortText, Path()], body: GroupInput, call: 
     return await call.run(put)
 
 
-@router.get("/webhooks")
+@router.get("/webhooks", summary="List webhook endpoints")
+@shown(api_examples.listed(api_examples.WEBHOOK))
 async def list_webhooks(_caller: MayRead, platform: PlatformDependency) -> Items[WebhookView]:
     """Every endpoint, the disabled ones included, oldest first."""
     return Items(items=[WebhookView.model_validate(one) for one in await store.list_endpoints(platform.database)])
 
 
-@router.post("/webhooks", status_code=201, response_model=NewWebhookView)
+@router.post("/webhooks", status_code=201, response_model=NewWebhookView, summary="Add a webhook endpoint")
+@shown(api_examples.NEW_WEBHOOK, api_examples.WEBHOOKS)
 async def add_webhook(body: WebhookInput, call: MayWrite, platform: PlatformDependency) -> Response:
     """Send events to an endpoint from now on, signed as Standard Webhooks 1.0 says."""
     try:
@@ -191,7 +197,7 @@ async def add_webhook(body: WebhookInput, call: MayWrite, platform: PlatformDepe
     return await call.run(add, status=201)
 
 
-@router.delete("/webhooks/{endpoint_id}", status_code=204)
+@router.delete("/webhooks/{endpoint_id}", status_code=204, summary="Remove a webhook endpoint")
 async def remove_webhook(endpoint_id: UUID, call: MayWrite) -> Response:
     """Send nothing to an endpoint from now on. It stays listed, as disabled; a new one gets a new secret."""
 

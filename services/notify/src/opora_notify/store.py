@@ -318,6 +318,17 @@ async def hasten_messages(tx: Transaction, recipients: Collection[str]) -> bool:
     return tag != "UPDATE 0"
 
 
+async def backlog(reader: Reader, channel: MessageChannel) -> tuple[int, datetime | None]:
+    """How many messages of a channel have not come to their end, and when the most overdue attempt was due."""
+    # Plan: the partial index notifications_due, which holds unfinished messages only.
+    row = await reader.fetchrow(
+        "select count(*) as waiting, min(due_at) as due_at from notifications"
+        " where channel = $1 and state in ('pending', 'sending')",
+        channel,
+    )
+    return row["waiting"], row["due_at"]
+
+
 async def lock_notification(tx: Transaction, notification_id: UUID) -> Notification | None:
     """One message, locked until this commits."""
     row = await tx.fetchrow("select * from notifications where notification_id = $1 for update", notification_id)

@@ -20,7 +20,7 @@ from opora_chassis.errors import is_transient
 from opora_contracts.vocabulary import MessageChannel
 from opora_notify import handlers, store
 from opora_notify.domain import delivery
-from opora_notify.domain.delivery import Delayed, Notification, Outcome, Refused, RetryPolicy, State
+from opora_notify.domain.delivery import FINISHED, Delayed, Notification, Outcome, Refused, RetryPolicy, State
 from opora_notify.domain.envelopes import event_in
 
 Send = Callable[[Notification], Awaitable[Outcome]]
@@ -50,6 +50,10 @@ class Delivery:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver what is due until told to stop; then finish what is under way."""
+        # Shown from the start, so that the first failure is a rise.
+        LEASES_LOST.labels(self.channel)
+        for state in FINISHED | {State.PENDING}:
+            ATTEMPTS.labels(self.channel, state)
         async with asyncio.TaskGroup() as group:
             running: set[asyncio.Task[None]] = set()
             while not stop.is_set():

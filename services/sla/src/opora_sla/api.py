@@ -19,10 +19,11 @@ from opora_chassis.http import (
     decode_cursor,
     page_of,
     requires,
+    shown,
     writes,
 )
 from opora_contracts.vocabulary import Metric, Outcome
-from opora_sla import handlers
+from opora_sla import api_examples, handlers
 from opora_sla.agreement import Agreement, AgreementDocument
 from opora_sla.reading import read_ticket, read_tickets
 from opora_sla.store import agreements as agreement_store
@@ -48,7 +49,8 @@ MayWriteAgreements = Annotated[WriteCall, Depends(writes("agreements:write"))]
 Cursor = Annotated[str | None, Query(max_length=1_000, description="`next_cursor` of the page before.")]
 
 
-@router.post("/agreements", status_code=201, response_model=AgreementView)
+@router.post("/agreements", status_code=201, response_model=AgreementView, summary="Write an agreement")
+@shown(api_examples.AGREEMENT, api_examples.AGREEMENTS)
 async def create_agreement(document: AgreementDocument, call: MayWriteAgreements) -> Response:
     """A new agreement, version 1. A document that an agreement says already gives that one and changes nothing."""
     return await call.run(
@@ -57,13 +59,15 @@ async def create_agreement(document: AgreementDocument, call: MayWriteAgreements
     )
 
 
-@router.put("/agreements/{agreement_id}", response_model=AgreementView)
+@router.put("/agreements/{agreement_id}", response_model=AgreementView, summary="Revise an agreement")
+@shown(api_examples.REVISED, api_examples.REVISIONS)
 async def revise_agreement(agreement_id: UUID, document: AgreementDocument, call: MayWriteAgreements) -> Response:
     """The next version, for tickets created from now on; the same document again changes nothing."""
     return await call.run(lambda tx: _view(handlers.revise_agreement(tx, agreement_id, document)))
 
 
-@router.get("/agreements")
+@router.get("/agreements", summary="List agreements")
+@shown(api_examples.page(api_examples.AGREEMENT))
 async def list_agreements(
     platform: PlatformDependency, _caller: MayRead, cursor: Cursor = None, limit: Limit = 50
 ) -> Page[AgreementView]:
@@ -74,7 +78,8 @@ async def list_agreements(
     return page_of([agreement_view(each) for each in agreements], limit, lambda view: {"id": view.id})
 
 
-@router.get("/agreements/{agreement_id}")
+@router.get("/agreements/{agreement_id}", summary="Read an agreement")
+@shown(api_examples.AGREEMENT)
 async def get_agreement(
     agreement_id: UUID,
     platform: PlatformDependency,
@@ -88,7 +93,8 @@ async def get_agreement(
     return agreement_view(agreement)
 
 
-@router.get("/tickets/{ticket_id}")
+@router.get("/tickets/{ticket_id}", summary="Read a ticket's clocks")
+@shown(api_examples.TICKET)
 async def get_ticket(ticket_id: UUID, platform: PlatformDependency, _caller: MayRead) -> TicketView:
     """A ticket's clocks."""
     reading = await read_ticket(platform.database, ticket_id)
@@ -97,7 +103,8 @@ async def get_ticket(ticket_id: UUID, platform: PlatformDependency, _caller: May
     return ticket_view(reading)
 
 
-@router.get("/tickets/{ticket_id}/explain")
+@router.get("/tickets/{ticket_id}/explain", summary="Explain a ticket's clocks")
+@shown(api_examples.EXPLAINED)
 async def explain_ticket(ticket_id: UUID, platform: PlatformDependency, _caller: MayRead) -> ExplainedTicketView:
     """Why a ticket's clocks stand as they do: what they counted, and the events that made it so."""
     reading = await read_ticket(platform.database, ticket_id)
@@ -106,7 +113,8 @@ async def explain_ticket(ticket_id: UUID, platform: PlatformDependency, _caller:
     return explained_view(reading)
 
 
-@router.get("/clocks")
+@router.get("/clocks", summary="List clocks")
+@shown(api_examples.page(api_examples.LISTED_CLOCK))
 async def list_clocks(
     platform: PlatformDependency,
     _caller: MayRead,
@@ -126,7 +134,8 @@ async def list_clocks(
     )
 
 
-@router.get("/outcomes")
+@router.get("/outcomes", summary="List outcomes of tickets")
+@shown(api_examples.page(api_examples.OUTCOME))
 async def list_outcomes(
     platform: PlatformDependency,
     _caller: MayRead,
@@ -142,7 +151,8 @@ async def list_outcomes(
     return page_of([outcome_view(each) for each in readings], limit, lambda view: {"ticket_id": view.ticket_id})
 
 
-@router.get("/imports/{import_id}")
+@router.get("/imports/{import_id}", summary="Read how far an import was taken in")
+@shown(api_examples.IMPORT, may_be_missing=False)
 async def get_import(import_id: str, platform: PlatformDependency, _caller: MayRead) -> ImportView:
     """How far an import was taken in. One that sla has not heard of yet has no tickets and no watermarks."""
     counts = await reports.import_counts(platform.database, import_id)
@@ -150,7 +160,8 @@ async def get_import(import_id: str, platform: PlatformDependency, _caller: MayR
     return ImportView(import_id=import_id, watermarks=watermarks, **counts)
 
 
-@router.get("/status")
+@router.get("/status", summary="Read how much there is")
+@shown(api_examples.STATUS)
 async def get_status(platform: PlatformDependency, _caller: MayRead) -> StatusView:
     """How many tickets, facts and clocks there are, and how far the live facts are known."""
     counts = await reports.status_counts(platform.database)

@@ -33,8 +33,10 @@ BREACH_LAG_SECONDS = Histogram(
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120),
 )
 JUDGED = Counter("opora_sla_judged_cases_total", "Cases judged by the timers", ["evidence"])
+OPEN_CLOCKS = Gauge("opora_sla_open_clocks", "Clocks of tickets that are neither met nor breached", ["metric"])
 
 _CLAIM_LIMIT = 200
+_COUNT_SECONDS = 10.0
 
 
 class ClockWatch:
@@ -47,11 +49,18 @@ class ClockWatch:
         self._platform = platform
         self._settings = settings
         self._sight = Sight(TICKETS.partitions, time.monotonic())
+        for evidence in Evidence:
+            JUDGED.labels(evidence.value)  # shown from the start, so that the first blind judgement is a rise
 
     async def run(self, stop: asyncio.Event) -> None:
         """Judge until `stop`. Raises what the database raises; nothing is lost then, since every look begins anew."""
         database = self._platform.database
+        next_count = 0.0
         while not stop.is_set():
+            if time.monotonic() >= next_count:
+                for metric, count in (await case_store.open_clocks(database)).items():
+                    OPEN_CLOCKS.labels(metric).set(count)
+                next_count = time.monotonic() + _COUNT_SECONDS
             live = await case_store.watermarks(database, case_store.LIVE)
             self._sight = self._sight.look(live, time.monotonic())
             BLIND_SECONDS.set(self._sight.blind_seconds)

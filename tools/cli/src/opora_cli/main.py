@@ -5,15 +5,20 @@ import sys
 import typer
 
 from opora_cli import stack_commands
+from opora_cli.backup.commands import backup_app, republish, restore
+from opora_cli.backup.drill.commands import drill
+from opora_cli.conformance.command import conformance
 from opora_cli.console import err
 from opora_cli.contracts_commands import contracts_app
 from opora_cli.dead_letters_commands import dead_letters_app
 from opora_cli.demo.commands import demo, desk
 from opora_cli.doctor import doctor
 from opora_cli.errors import CommandError
+from opora_cli.events.commands import events_app
 from opora_cli.keys_commands import keys_app
 from opora_cli.mail_commands import mail_sink
 from opora_cli.migrate_commands import migrate
+from opora_cli.openapi_commands import write_openapi
 from opora_cli.replay.commands import replay_app
 from opora_cli.topics_commands import topics_app
 
@@ -38,11 +43,18 @@ app.command()(desk)
 app.add_typer(replay_app, name="replay")
 app.command()(doctor)
 app.command()(migrate)
+app.add_typer(backup_app, name="backup")
+app.command()(restore)
+app.command()(republish)
+app.command()(drill)
 app.command("mail-sink")(mail_sink)
 app.add_typer(topics_app, name="topics")
 app.add_typer(keys_app, name="keys")
 app.add_typer(dead_letters_app, name="dead-letters")
+contracts_app.command("conformance")(conformance)
+contracts_app.command("openapi")(write_openapi)
 app.add_typer(contracts_app, name="contracts")
+app.add_typer(events_app, name="events")
 
 
 def run() -> None:

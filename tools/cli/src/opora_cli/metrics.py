@@ -4,6 +4,7 @@ import re
 
 LAG = "opora_consumer_lag_records"
 OUTBOX = "opora_outbox_rows"
+FUSE = "opora_consumer_fuse_blown"
 
 _SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -11,11 +12,11 @@ _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 Metrics = dict[str, list[tuple[dict[str, str], float]]]
 
 
-def read_metrics(text: str) -> Metrics:
-    """The samples of lag and outbox. Others are not even parsed: a process has hundreds, and this is asked often."""
-    found: Metrics = {LAG: [], OUTBOX: []}
+def read_metrics(text: str, names: tuple[str, ...] = (LAG, OUTBOX)) -> Metrics:
+    """The samples of these names. Others are not even parsed: a process has hundreds, and this is asked often."""
+    found: Metrics = {name: [] for name in names}
     for line in text.splitlines():
-        if not line.startswith((LAG, OUTBOX)):
+        if not line.startswith(names):
             continue
         sample = _SAMPLE.match(line)
         if sample is not None and sample[1] in found:

@@ -13,6 +13,7 @@ import structlog
 from opora_chassis.clock import Clock
 from opora_chassis.consume import Subscription
 from opora_chassis.database import Database
+from opora_chassis.platform import Platform
 from opora_chassis.service import Service
 from opora_cli.endpoints import Endpoints
 from opora_cli.errors import UNUSABLE_INPUT, CommandError
@@ -25,6 +26,8 @@ class OpenService:
     name: str
     database: Database
     subscriptions: Sequence[Subscription]
+    platform: Platform
+    """What its parts stand on."""
 
 
 def chosen(endpoints: Endpoints, services: Sequence[str] | None) -> list[str]:
@@ -56,8 +59,6 @@ async def open_database(endpoints: Endpoints, name: str) -> AsyncIterator[Databa
 @asynccontextmanager
 async def open_service(endpoints: Endpoints, directory: Path, name: str) -> AsyncIterator[OpenService]:
     """The service with its subscriptions, composed in this process; it consumes nothing by itself."""
-    from opora_chassis.platform import Platform
-
     # The command says itself what came of it; the service's own log lines would stand in between.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     service = load_service(name)
@@ -73,5 +74,5 @@ async def open_service(endpoints: Endpoints, directory: Path, name: str) -> Asyn
         }
     )
     async with open_database(endpoints, name) as database:
-        parts = service.compose(Platform(name, settings, database, database.clock))
-        yield OpenService(name, database, parts.subscriptions)
+        platform = Platform(name, settings, database, database.clock)
+        yield OpenService(name, database, service.compose(platform).subscriptions, platform)

@@ -36,6 +36,21 @@ def create(
 
 
 @topics_app.command()
+def configure(
+    *, bootstrap: Bootstrap = None, as_json: AsJson = False, directory: Directory = DEFAULT_DIRECTORY
+) -> None:
+    """Let existing topics keep their records as the registry says. Exit codes: 0 done, 3 no broker."""
+    from opora_chassis.topics import configure_topics
+
+    broker = _broker(bootstrap, directory)
+    changed = run(_answered(broker, configure_topics(broker)))
+    if as_json:
+        print_json({"changed": changed})
+    else:
+        out.print(f"changed {', '.join(changed)}" if changed else "every topic is as the registry says", markup=False)
+
+
+@topics_app.command()
 def check(*, bootstrap: Bootstrap = None, as_json: AsJson = False, directory: Directory = DEFAULT_DIRECTORY) -> None:
     """Compare the broker's topics with the registry. Exit codes: 0 they agree, 1 they differ, 3 no broker."""
     from opora_chassis.topics import check_topics

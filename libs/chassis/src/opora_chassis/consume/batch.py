@@ -18,6 +18,7 @@ from opora_chassis.database import Database, Transaction
 from opora_chassis.errors import PermanentError, is_transient
 from opora_chassis.telemetry import span_from
 from opora_contracts import Event
+from opora_contracts.attributes import reserved_source_problem
 from opora_contracts.codec import UnknownEvent
 from opora_contracts.errors import UndecodableEvent
 
@@ -42,6 +43,7 @@ class BatchConsumer:
         self._service = database.source.rsplit("/", 1)[-1]
         self._fuse_retry_seconds = fuse_retry_seconds
         self.fuse = Fuse(fuse_limit)
+        FUSE_BLOWN.labels(self._service, subscription.consumer).set(0)
 
     async def handle(self, records: Sequence[Record]) -> None:
         """Give every record its effect, or its place among the dead letters, exactly once; then return.
@@ -64,7 +66,7 @@ class BatchConsumer:
         """Apply together; a transient failure is waited out a few times."""
         for attempt in range(1, _TRANSIENT_PATIENCE + 1):
             try:
-                await self._apply_together(deliveries)
+                tally = await self._apply_together(deliveries)
             except Exception as error:
                 if not is_transient(error) or attempt == _TRANSIENT_PATIENCE:
                     raise
@@ -74,7 +76,9 @@ class BatchConsumer:
                 )
                 await asyncio.sleep(pause)
             else:
-                self._succeeded()
+                # What was put aside, or passed over, says nothing about the code.
+                if "applied" in tally:
+                    self._succeeded()
                 return
 
     async def _handle_alone(self, delivery: Delivery) -> None:
@@ -119,13 +123,14 @@ class BatchConsumer:
         self._count("dead", 1)
         log.error("dead_letter", topic=self._subscription.consumer, key=delivery.key, code=code, reason=reason)
 
-    async def _apply_together(self, deliveries: Sequence[Delivery]) -> None:
+    async def _apply_together(self, deliveries: Sequence[Delivery]) -> dict[str, int]:
         trace = next((d.content.traceparent for d in deliveries if isinstance(d.content, Event)), None)
         with span_from(trace, f"consume {self._subscription.consumer}"):
             async with self._database.transaction() as tx:
                 tally = await apply(tx, self._subscription, deliveries)
         for outcome, count in tally.items():
             self._count(outcome, count)
+        return tally
 
     def _count(self, outcome: str, count: int) -> None:
         CONSUMED.labels(self._service, self._subscription.consumer, outcome).inc(count)
@@ -206,13 +211,19 @@ class _Sieve:
 
     def judge(self, event: Event[Any] | UnknownEvent) -> tuple[str, str]:
         """`next`, `duplicate`, or the code under which the event is put aside, with the reason."""
-        if self._subscription.guard is Guard.INBOX:
-            identity = (event.source, event.id)
-            if identity not in self._fresh:
-                return "duplicate", ""
-            self._fresh.discard(identity)
-            self._moved[identity] = 1
-            return "next", ""
+        return self._judge_foreign(event) if self._subscription.guard is Guard.INBOX else self._judge_fact(event)
+
+    def _judge_foreign(self, event: Event[Any] | UnknownEvent) -> tuple[str, str]:
+        if (problem := reserved_source_problem(event.source)) is not None:
+            return "reserved_source", problem
+        identity = (event.source, event.id)
+        if identity not in self._fresh:
+            return "duplicate", ""
+        self._fresh.discard(identity)
+        self._moved[identity] = 1
+        return "next", ""
+
+    def _judge_fact(self, event: Event[Any] | UnknownEvent) -> tuple[str, str]:
         if event.sequence is None:
             return "missing_sequence", "facts on this topic need a ce_sequence header: 1, 2, 3 … per source and subject"
         aggregate = (event.source, event.subject)

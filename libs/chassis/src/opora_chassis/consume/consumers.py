@@ -11,15 +11,16 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
-from opora_chassis.consume import dead_letters, guards, wire
+from opora_chassis.consume import dead_letters, guards
 from opora_chassis.consume.batch import BatchConsumer
 from opora_chassis.consume.record import Record, records_of
 from opora_chassis.consume.subscription import Subscription
 from opora_chassis.errors import is_transient
 from opora_chassis.marks import FollowMarks, MarkFollower
 from opora_chassis.platform import Platform
+from opora_contracts import wire
 
 log = structlog.get_logger()
 
@@ -27,11 +28,18 @@ LAG = Gauge("opora_consumer_lag_records", "Records not yet consumed, by partitio
 DEAD_LETTERS = Gauge("opora_dead_letters", "Records that wait for a person or behind one that does", ["service"])
 PARKED_KEYS = Gauge("opora_parked_keys", "Keys whose events wait", ["service"])
 BATCHES = Counter("opora_consumer_batches_total", "Batches consumed", ["service", "topic"])
+BATCH_SECONDS = Histogram(
+    "opora_consumer_batch_seconds",
+    "Time from a batch in hand to its effect being durable",
+    ["service", "topic"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
 
 _SESSION_TIMEOUT_MS = 6_000
 """Bounds how long the partitions of a process that was killed wait for another one."""
 _STUCK_SECONDS = 120.0
 _CARE_SECONDS = 10.0
+_LOOK_SECONDS = 5.0
 _INBOX_SECONDS = 8 * 24 * 3600
 """A day longer than the topic of foreign requests keeps its records."""
 
@@ -76,22 +84,43 @@ class Consumers:
         if self._follower is not None:
             await asyncio.gather(self._follower, return_exceptions=True)
         await self._broker.stop()
+        for stream in self._streams:
+            stream.forget()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch over the streams until `stop`; raises what ended the mark follower, if anything did."""
         next_care = 0.0
-        while not stop.is_set():
-            for stream in self._streams:
-                stream.measure()
-            if self._follower is not None and self._follower.done():
-                self._follower.result()
-            if time.monotonic() >= next_care:
-                await self._care()
-                next_care = time.monotonic() + _CARE_SECONDS
+        looking = asyncio.create_task(self._keep_looking(), name="lag")
+        watched = [looking] if self._follower is None else [looking, self._follower]
+        try:
+            while not stop.is_set():
+                for stream in self._streams:
+                    stream.measure()
+                for task in watched:
+                    if task.done():
+                        task.result()
+                if time.monotonic() >= next_care:
+                    await self._care()
+                    next_care = time.monotonic() + _CARE_SECONDS
+                try:
+                    await asyncio.wait_for(stop.wait(), timeout=1)
+                except TimeoutError:
+                    continue
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+
+    async def _keep_looking(self) -> None:
+        """See how far each stream is behind even when a batch hangs; later when the broker is away."""
+        while True:
             try:
-                await asyncio.wait_for(stop.wait(), timeout=1)
-            except TimeoutError:
-                continue
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await asyncio.gather(*(stream.look() for stream in self._streams))
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.debug("look_put_off", error=repr(error))
+            await asyncio.sleep(_CARE_SECONDS)
 
     async def _care(self) -> None:
         """Show what waits for a person, and forget what no topic can bring again; next time if the database is away."""
@@ -122,6 +151,9 @@ class _Stream:
         self.moved = asyncio.Event()
         self._service = platform.service
         self._positions: dict[int, int] = {}
+        self._ends: dict[int, int] = {}
+        self._shown: set[int] = set()
+        self._assignments = 0
         self._busy_since: float | None = None
         self._batches = BatchConsumer(
             platform.database,
@@ -130,6 +162,8 @@ class _Stream:
             fuse_retry_seconds=settings.fuse_retry_seconds,
         )
         self._topic = settings.topic_prefix + subscription.topic.name
+        self._batches_done = BATCHES.labels(self._service, subscription.topic.name)
+        self._batch_seconds = BATCH_SECONDS.labels(self._service, subscription.topic.name)
         self._subscriber = broker.subscriber(
             self._topic,
             # A group per topic: one that starts or stops does not rebalance the service's other topics.
@@ -143,7 +177,7 @@ class _Stream:
             heartbeat_interval_ms=1_500,
             rebalance_timeout_ms=30_000,
             max_poll_interval_ms=300_000,
-            listener=_OnRevoked(self._positions.clear),
+            listener=_OnRebalance(self.forget),
             parser=self._parse,
             decoder=_decode,
         )
@@ -154,14 +188,17 @@ class _Stream:
         return KafkaAckableMessage(body=b"", raw_message=tuple(raw), consumer=self._subscriber.consumer)
 
     async def _consume(self, records: Sequence[Record]) -> None:
-        self._busy_since = time.monotonic()
+        assignments = self._assignments
+        began = self._busy_since = time.monotonic()
         try:
             await self._batches.handle(records)
         finally:
             self._busy_since = None
-        for record in records:
-            self._positions[record.partition] = record.offset + 1
-        BATCHES.labels(self._service, self.subscription.topic.name).inc()
+        self._batch_seconds.observe(time.monotonic() - began)
+        if assignments == self._assignments:
+            for record in records:
+                self._positions[record.partition] = record.offset + 1
+        self._batches_done.inc()
         self.moved.set()
 
     async def position_of(self, partition: int) -> int | None:
@@ -172,11 +209,28 @@ class _Stream:
             self._positions.pop(partition, None)
             return None
         if partition not in self._positions:
+            assignments = self._assignments
             committed = await consumer.committed(topic_partition)
             if committed is None:
                 committed = (await consumer.beginning_offsets([topic_partition]))[topic_partition]
+            if assignments != self._assignments:
+                return None  # it went while we asked; if it comes back, another may have moved it on
             self._positions.setdefault(partition, committed)
         return self._positions[partition]
+
+    async def look(self) -> None:
+        """Ask the broker where each partition ends and begins for us: while a batch hangs, nothing is fetched.
+
+        Raises a KafkaError when the broker does not answer.
+        """
+        consumer = self._subscriber.consumer
+        assigned = [] if consumer is None else list(consumer.assignment())
+        if consumer is None or not assigned:
+            return
+        for topic_partition in assigned:
+            await self.position_of(topic_partition.partition)
+        ends = await consumer.end_offsets(assigned)
+        self._ends = {topic_partition.partition: end for topic_partition, end in ends.items()}
 
     def measure(self) -> None:
         """Note the lag of each partition that this process has."""
@@ -184,11 +238,21 @@ class _Stream:
         if consumer is None:
             return
         for topic_partition in consumer.assignment():
-            end = consumer.highwater(topic_partition)
-            position = self._positions.get(topic_partition.partition)
-            if end is not None and position is not None:
-                labels = (self._service, topic_partition.topic, str(topic_partition.partition))
-                LAG.labels(*labels).set(max(0, end - position))
+            partition = topic_partition.partition
+            end = max(consumer.highwater(topic_partition) or 0, self._ends.get(partition, 0))
+            position = self._positions.get(partition)
+            if position is not None:
+                LAG.labels(self._service, self.subscription.topic.name, str(partition)).set(max(0, end - position))
+                self._shown.add(partition)
+
+    def forget(self) -> None:
+        """Partitions go or came: what is known and shown of them may be another consumer's by now."""
+        self._assignments += 1
+        self._positions.clear()
+        self._ends.clear()
+        for partition in self._shown:
+            LAG.remove(self._service, self.subscription.topic.name, str(partition))
+        self._shown.clear()
 
     def check(self) -> tuple[str, bool, str]:
         """Whether consumption moves."""
@@ -206,8 +270,11 @@ def group_of(service: str, topic: str) -> str:
     return f"opora-{service}.{topic}"
 
 
-class _OnRevoked(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Forgets positions when partitions go: another consumer may move them on before they come back."""
+class _OnRebalance(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Forgets positions when partitions go: another consumer may move them on before they come back.
+
+    Between going and the new assignment the old one can still be asked for, so what was learnt then is forgotten too.
+    """
 
     def __init__(self, forget: Callable[[], None]) -> None:
         self._forget = forget
@@ -215,8 +282,8 @@ class _OnRevoked(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: Any) -> None:  # noqa: ARG002  the listener's interface
         self._forget()
 
-    async def on_partitions_assigned(self, assigned: Any) -> None:
-        """Nothing to do: a position is looked up when it is asked for."""
+    async def on_partitions_assigned(self, assigned: Any) -> None:  # noqa: ARG002
+        self._forget()
 
 
 async def _decode(message: KafkaAckableMessage) -> list[Record]:

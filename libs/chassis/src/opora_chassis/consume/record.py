@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from opora_contracts import Event
+from opora_contracts.attributes import text_problem
 from opora_contracts.codec import UnknownEvent, decode
 from opora_contracts.errors import UndecodableEvent
 
@@ -30,12 +32,27 @@ class Delivery:
 
     @property
     def key(self) -> str:
-        """What is parked when this delivery fails. A record without any key parks nothing but itself."""
+        """What is parked when this delivery fails: at most 200 characters that any table can hold and index.
+
+        A record without any key parks nothing but itself.
+        """
         if not isinstance(self.content, UndecodableEvent) and self.content.key:
             return self.content.key
         if self.record.key:
-            return self.record.key.decode("utf-8", errors="backslashreplace")
+            return _storable(self.record.key)
         return f"{self.record.topic}/{self.record.partition}/{self.record.offset}"
+
+
+_SHOWN_CHARACTERS = 100
+_DIGEST_CHARACTERS = 16
+
+
+def _storable(key: bytes) -> str:
+    """The key as text. One that no event may have (too long, control characters) is shown in part, with a digest."""
+    text = key.decode("utf-8", errors="backslashreplace")
+    if text_problem(text) is None:
+        return text
+    return f"{ascii(text)[1:-1][:_SHOWN_CHARACTERS]}~{sha256(key).hexdigest()[:_DIGEST_CHARACTERS]}"
 
 
 def read(record: Record) -> Delivery:

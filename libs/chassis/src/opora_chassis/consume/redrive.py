@@ -25,11 +25,17 @@ class RedriveReport:
 
 
 async def redrive(
-    database: Database, subscriptions: Sequence[Subscription], *, key: str | None, dead_letter_id: UUID | None
+    database: Database,
+    subscriptions: Sequence[Subscription],
+    *,
+    key: str | None,
+    dead_letter_id: UUID | None,
+    most_letters: int | None = None,
 ) -> RedriveReport:
     """Handle the parked keys' letters under the same guard as ever; a key whose letter fails again stays parked.
 
-    Each letter has a transaction of its own, so what succeeded stays done. Raises transient errors.
+    Each letter has a transaction of its own, so what succeeded stays done. Ends after `most_letters`, if given, though
+    more wait. Raises transient errors.
     """
     by_consumer = {subscription.consumer: subscription for subscription in subscriptions}
     redriven, failures = 0, []
@@ -38,7 +44,7 @@ async def redrive(
         if subscription is None:
             failures.append(f"{consumer} {parked}: this service no longer consumes {consumer}; discard the letter")
             continue
-        while True:
+        while most_letters is None or redriven < most_letters:
             done, failure = await _redrive_first(database, subscription, parked)
             redriven += done
             if failure is not None:
@@ -50,19 +56,25 @@ async def redrive(
 
 
 async def discard(database: Database, subscriptions: Sequence[Subscription], *, dead_letter_id: UUID) -> bool:
-    """Give the first letter of a key up for good and let the next ones pass; False when there is none with this id.
+    """Give a letter up for good, in a transaction of its own; see `give_up`."""
+    async with database.transaction() as tx:
+        return await give_up(tx, subscriptions, dead_letter_id=dead_letter_id)
 
-    The sequence guard moves past a given-up fact, so that its successors are not taken for a gap.
+
+async def give_up(tx: Transaction, subscriptions: Sequence[Subscription], *, dead_letter_id: UUID) -> bool:
+    """Drop a letter within the transaction; False when there is none with this id.
+
+    The key is unparked when it was the last one. The sequence guard moves past a given-up fact, so that its successors
+    are not taken for a gap.
     """
     by_consumer = {subscription.consumer: subscription for subscription in subscriptions}
-    for consumer, key in await dead_letters.parked_with_letter(database, key=None, dead_letter_id=dead_letter_id):
-        async with database.transaction() as tx:
-            for letter in await dead_letters.letters_of_key(tx, consumer, key):
-                if letter.id == dead_letter_id:
-                    await _pass_over(tx, by_consumer.get(consumer), letter)
-                    await dead_letters.remove(tx, letter)
-                    await dead_letters.unpark_when_empty(tx, consumer, key)
-                    return True
+    for consumer, key in await dead_letters.parked_with_letter(tx, key=None, dead_letter_id=dead_letter_id):
+        for letter in await dead_letters.letters_of_key(tx, consumer, key):
+            if letter.id == dead_letter_id:
+                await _pass_over(tx, by_consumer.get(consumer), letter)
+                await dead_letters.remove(tx, letter)
+                await dead_letters.unpark_when_empty(tx, consumer, key)
+                return True
     return False
 
 

@@ -18,7 +18,7 @@ class Guard(Enum):
     SEQUENCE = "sequence"
     """By the aggregate's version: for facts of our own services. Also sees gaps."""
     INBOX = "inbox"
-    """By (source, id): for what foreign systems publish."""
+    """By (source, id): for what foreign systems publish, who may not claim a source of ours."""
 
 
 @dataclass(frozen=True, slots=True)

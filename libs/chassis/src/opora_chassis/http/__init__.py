@@ -1,6 +1,7 @@
 """HTTP as every service speaks it: API keys, idempotent writes, problem details, keyset pages, health."""
 
-from opora_chassis.http.application import PlatformDependency, build_app, platform_of
+from opora_chassis.http.application import PlatformDependency, build_app, platform_of, service_document
+from opora_chassis.http.documentation import shown
 from opora_chassis.http.errors import BadRequest, Conflict, Forbidden, NotFound, Problem, Unprocessable
 from opora_chassis.http.forms import form_fields
 from opora_chassis.http.health import Check, CheckSource
@@ -34,6 +35,8 @@ __all__ = [
     "platform_of",
     "requires",
     "revoke_key",
+    "service_document",
+    "shown",
     "write_call",
     "writes",
 ]

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Sequence
-from typing import Annotated
+from functools import cache
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -10,7 +12,8 @@ from prometheus_client import Histogram
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from opora_chassis.http.errors import PROBLEM_RESPONSE, install_error_handlers, problem_of, problem_response
+from opora_chassis.http.documentation import openapi_document, operation_id
+from opora_chassis.http.errors import install_error_handlers, problem_of, problem_response
 from opora_chassis.http.health import CheckSource, health_routes
 from opora_chassis.http.keys import KeyRing
 from opora_chassis.http.limits import BodyLimits
@@ -45,7 +48,7 @@ def build_app(
     form_paths: Sequence[str] = (),
 ) -> FastAPI:
     """The application with its documentation at /docs, health and metrics; `form_paths` begin pages that take forms."""
-    app = FastAPI(title=f"Opora {platform.service}", redoc_url=None, responses={"default": PROBLEM_RESPONSE})
+    app = FastAPI(title=title_of(platform.service), redoc_url=None, generate_unique_id_function=operation_id)
     app.state.platform = platform
     app.state.keys = KeyRing(platform.database)
     install_error_handlers(app)
@@ -55,7 +58,23 @@ def build_app(
     # The one added last stands outermost.
     app.add_middleware(BodyLimits, max_body_bytes=platform.settings.max_body_bytes, form_paths=form_paths)
     app.add_middleware(Observed, service=platform.service)
+
+    @cache
+    def described() -> dict[str, Any]:
+        return service_document(platform.service, routers)
+
+    app.openapi = described  # type: ignore[method-assign]  # the framework's own way of replacing it
     return app
+
+
+def title_of(service: str) -> str:
+    """The name of a service's interface."""
+    return f"Opora {service}"
+
+
+def service_document(service: str, routers: Sequence[APIRouter]) -> dict[str, Any]:
+    """The OpenAPI document of a service made of these routers: what it serves at /openapi.json."""
+    return openapi_document(title_of(service), version("opora-chassis"), routers)
 
 
 class Observed:

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from opora_chassis.database import Database
+
+CHECK_OK = Gauge("opora_check_ok", "1 while what a process needs for its work is well", ["service", "check"])
 
 _PROBE_SECONDS = 3.0
 
@@ -35,7 +37,7 @@ def health_routes(sources: Sequence[CheckSource]) -> list[Route]:
         return JSONResponse({"status": "alive"})
 
     async def ready(_request: Request) -> Response:
-        checks = [check for found in await asyncio.gather(*(_ask(source) for source in sources)) for check in found]
+        checks = await _ask_all(sources)
         is_ready = all(check.ok for check in checks)
         return JSONResponse(
             {"status": "ready" if is_ready else "unready", "checks": [asdict(check) for check in checks]},
@@ -43,7 +45,10 @@ def health_routes(sources: Sequence[CheckSource]) -> list[Route]:
         )
 
     async def metrics(request: Request) -> Response:
-        return Response(generate_latest(request.app.state.platform.metrics), media_type=CONTENT_TYPE_LATEST)
+        platform = request.app.state.platform
+        for check in await _ask_all(sources):
+            CHECK_OK.labels(platform.service, check.name).set(check.ok)
+        return Response(generate_latest(platform.metrics), media_type=CONTENT_TYPE_LATEST)
 
     return [Route("/health/live", live), Route("/health/ready", ready), Route("/metrics", metrics)]
 
@@ -59,6 +64,10 @@ def database_check(database: Database) -> CheckSource:
         return [Check("database", ok=True)]
 
     return check
+
+
+async def _ask_all(sources: Sequence[CheckSource]) -> list[Check]:
+    return [check for found in await asyncio.gather(*(_ask(source) for source in sources)) for check in found]
 
 
 async def _ask(source: CheckSource) -> Sequence[Check]:

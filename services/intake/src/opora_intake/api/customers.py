@@ -10,8 +10,9 @@ from pydantic import AfterValidator, Field
 from starlette.responses import Response
 
 from opora_chassis.database import Transaction
-from opora_chassis.http import Input, Limit, NotFound, Page, PlatformDependency, decode_cursor, page_of
+from opora_chassis.http import Input, Limit, NotFound, Page, PlatformDependency, decode_cursor, page_of, shown
 from opora_contracts.fact import Identifier, Language, ShortText
+from opora_intake.api import examples
 from opora_intake.api.dependencies import CustomerWrite, ReadCustomers, broken_rules_as_problems
 from opora_intake.api.views import CustomerView, OrganizationView, customer_view, organization_view
 from opora_intake.domain.commands import EmailAddress
@@ -20,6 +21,7 @@ from opora_intake.store import customers as store
 
 router = APIRouter(prefix="/v1", tags=["customers"])
 
+_DOMAIN_TAKEN = "Another organisation has one of these e-mail domains."
 _ZONES = frozenset(available_timezones())
 _DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
 
@@ -91,7 +93,8 @@ def _changes(body: CustomerChanges | OrganizationChanges) -> dict[str, object]:
     return {name: value for name, value in given.items() if value is not None or name in _NULLABLE}
 
 
-@router.post("/customers", status_code=201, response_model=CustomerView)
+@router.post("/customers", status_code=201, response_model=CustomerView, summary="Register a customer")
+@shown(examples.CUSTOMER, examples.NEW_CUSTOMERS)
 async def post_customer(body: NewCustomer, call: CustomerWrite) -> Response:
     """Register a customer, or change the one who has this address."""
 
@@ -103,7 +106,8 @@ async def post_customer(body: NewCustomer, call: CustomerWrite) -> Response:
         return await call.run(work, status=201)
 
 
-@router.get("/customers")
+@router.get("/customers", summary="List customers")
+@shown(examples.page(examples.CUSTOMER))
 async def list_customers(
     platform: PlatformDependency,
     _caller: ReadCustomers,
@@ -120,7 +124,8 @@ async def list_customers(
     return page_of([customer_view(one) for one in customers], limit, lambda one: {"before": one.id})
 
 
-@router.get("/customers/{customer_id}")
+@router.get("/customers/{customer_id}", summary="Read a customer")
+@shown(examples.CUSTOMER)
 async def get_customer(customer_id: UUID, platform: PlatformDependency, _caller: ReadCustomers) -> CustomerView:
     """One customer."""
     found = await store.customers_by_id(platform.database, [customer_id])
@@ -129,7 +134,8 @@ async def get_customer(customer_id: UUID, platform: PlatformDependency, _caller:
     return customer_view(found[customer_id])
 
 
-@router.patch("/customers/{customer_id}", response_model=CustomerView)
+@router.patch("/customers/{customer_id}", response_model=CustomerView, summary="Change a customer")
+@shown(examples.CHANGED_CUSTOMER, examples.CUSTOMER_CHANGES, conflict="Another customer has this address.")
 async def patch_customer(customer_id: UUID, body: CustomerChanges, call: CustomerWrite) -> Response:
     """Change a customer."""
 
@@ -140,7 +146,8 @@ async def patch_customer(customer_id: UUID, body: CustomerChanges, call: Custome
         return await call.run(work)
 
 
-@router.post("/organizations", status_code=201, response_model=OrganizationView)
+@router.post("/organizations", status_code=201, response_model=OrganizationView, summary="Register an organisation")
+@shown(examples.ORGANIZATION, examples.NEW_ORGANIZATIONS, conflict=_DOMAIN_TAKEN)
 async def post_organization(body: NewOrganization, call: CustomerWrite) -> Response:
     """Register an organisation."""
 
@@ -151,7 +158,8 @@ async def post_organization(body: NewOrganization, call: CustomerWrite) -> Respo
         return await call.run(work, status=201)
 
 
-@router.get("/organizations")
+@router.get("/organizations", summary="List organisations")
+@shown(examples.page(examples.ORGANIZATION))
 async def list_organizations(
     platform: PlatformDependency, _caller: ReadCustomers, limit: Limit = 50, cursor: str | None = None
 ) -> Page[OrganizationView]:
@@ -161,7 +169,8 @@ async def list_organizations(
     return page_of([organization_view(one) for one in organizations], limit, lambda one: {"before": one.id})
 
 
-@router.get("/organizations/{organization_id}")
+@router.get("/organizations/{organization_id}", summary="Read an organisation")
+@shown(examples.ORGANIZATION)
 async def get_organization(
     organization_id: UUID, platform: PlatformDependency, _caller: ReadCustomers
 ) -> OrganizationView:
@@ -172,7 +181,8 @@ async def get_organization(
     return organization_view(found[organization_id])
 
 
-@router.patch("/organizations/{organization_id}", response_model=OrganizationView)
+@router.patch("/organizations/{organization_id}", response_model=OrganizationView, summary="Change an organisation")
+@shown(examples.CHANGED_ORGANIZATION, examples.ORGANIZATION_CHANGES, conflict=_DOMAIN_TAKEN)
 async def patch_organization(organization_id: UUID, body: OrganizationChanges, call: CustomerWrite) -> Response:
     """Change an organisation. Tickets that exist keep the tier of the moment in which they were opened."""
 

@@ -8,9 +8,10 @@ from pydantic import Field
 from starlette.responses import Response
 
 from opora_chassis.database import Transaction
-from opora_chassis.http import Input, NotFound, PlatformDependency
+from opora_chassis.http import Input, NotFound, PlatformDependency, shown
 from opora_chassis.identifiers import new_id
 from opora_contracts.fact import Instant, ShortText
+from opora_intake.api import examples
 from opora_intake.api.dependencies import HistoryWrite, Matrix, WriteHistory, broken_rules_as_problems
 from opora_intake.api.views import ImportedView, ImportView, import_view, imported_view
 from opora_intake.domain.history import MAX_ENTRIES, HistoryEntry
@@ -34,7 +35,8 @@ class Entries(Input):
     """With this request, every entry that happened before this instant has been given. It never moves back."""
 
 
-@router.post("", response_model=ImportView)
+@router.post("", response_model=ImportView, summary="Open an import")
+@shown(examples.IMPORT, examples.NEW_IMPORTS)
 async def post_import(body: NewImport, call: HistoryWrite) -> Response:
     """Open an import, or find the one of this name."""
 
@@ -44,7 +46,8 @@ async def post_import(body: NewImport, call: HistoryWrite) -> Response:
     return await call.run(work)
 
 
-@router.get("/{import_id}")
+@router.get("/{import_id}", summary="Read how far an import has come")
+@shown(examples.IMPORT_UNDER_WAY)
 async def get_import(import_id: UUID, platform: PlatformDependency, _caller: WriteHistory) -> ImportView:
     """How far an import has come."""
     history = await store.find_import(platform.database, import_id)
@@ -53,7 +56,10 @@ async def get_import(import_id: UUID, platform: PlatformDependency, _caller: Wri
     return import_view(history)
 
 
-@router.post("/{import_id}/entries", response_model=ImportedView)
+@router.post("/{import_id}/entries", response_model=ImportedView, summary="Apply entries")
+@shown(
+    examples.IMPORTED, examples.ENTRIES, conflict="The import is closed, or an ordinal is missing; nothing was applied."
+)
 async def post_entries(import_id: UUID, body: Entries, call: HistoryWrite, matrix: Matrix) -> Response:
     """Apply up to 2,000 entries in one transaction. Entries that were applied before are skipped.
 
@@ -70,7 +76,8 @@ async def post_entries(import_id: UUID, body: Entries, call: HistoryWrite, matri
         return await call.run(work)
 
 
-@router.post("/{import_id}/close")
+@router.post("/{import_id}/close", summary="Close an import")
+@shown(examples.CLOSED_IMPORT)
 async def close_import(import_id: UUID, platform: PlatformDependency, caller: WriteHistory) -> ImportView:
     """Take no more entries, and let the tickets that are still open join live time. Repeating it finishes it."""
     with broken_rules_as_problems():

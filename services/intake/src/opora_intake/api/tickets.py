@@ -17,9 +17,11 @@ from opora_chassis.http import (
     WriteCall,
     decode_cursor,
     page_of,
+    shown,
 )
 from opora_contracts.fact import BodyText, Instant
 from opora_contracts.vocabulary import Channel, Priority, Step, WaitingOn
+from opora_intake.api import examples
 from opora_intake.api.dependencies import (
     Matrix,
     ReadMessages,
@@ -42,6 +44,10 @@ from opora_intake.store import tickets as store
 
 router = APIRouter(prefix="/v1", tags=["tickets"])
 
+_NOT_NOW = (
+    "The ticket's step does not allow this; `allowed` lists what it does allow. Or `expected_version` is no longer the"
+    " ticket's version."
+)
 Text = Annotated[BodyText, StringConstraints(min_length=1)]
 
 
@@ -88,7 +94,8 @@ class TicketQuery(Input):
         return filters if self.q is None else {**filters, "title_prefix": self.q}
 
 
-@router.post("/tickets", status_code=201, response_model=TicketView)
+@router.post("/tickets", status_code=201, response_model=TicketView, summary="Open a ticket")
+@shown(examples.TICKET, examples.OPENINGS)
 async def post_ticket(body: Open, call: TicketWrite, matrix: Matrix) -> Response:
     """Open a ticket. The requester is named by id or by e-mail address; an unknown address is registered."""
 
@@ -99,7 +106,8 @@ async def post_ticket(body: Open, call: TicketWrite, matrix: Matrix) -> Response
         return await call.run(work, status=201)
 
 
-@router.get("/tickets")
+@router.get("/tickets", summary="List tickets")
+@shown(examples.page(examples.TICKET, next_cursor="eyJiZWZvcmVfbnVtYmVyIjoxMDQyfQ"))
 async def list_tickets(
     query: Annotated[TicketQuery, Query()], platform: PlatformDependency, _caller: ReadTickets
 ) -> Page[TicketView]:
@@ -113,13 +121,15 @@ async def list_tickets(
     return Page(items=[ticket_view(ticket) for ticket in page.items], next_cursor=page.next_cursor)
 
 
-@router.get("/tickets/{ticket}")
+@router.get("/tickets/{ticket}", summary="Read a ticket")
+@shown(examples.TICKET)
 async def get_ticket(ticket: TicketReference, platform: PlatformDependency, _caller: ReadTickets) -> TicketView:
     """One ticket, by id or number."""
     return ticket_view(await _found(platform, ticket))
 
 
-@router.get("/tickets/{ticket}/timeline")
+@router.get("/tickets/{ticket}/timeline", summary="Read a ticket's timeline")
+@shown(examples.page(examples.FACT))
 async def get_timeline(
     ticket: TicketReference,
     platform: PlatformDependency,
@@ -135,7 +145,8 @@ async def get_timeline(
     return page_of(facts, limit, lambda fact: {"after": fact.sequence})
 
 
-@router.get("/tickets/{ticket}/messages")
+@router.get("/tickets/{ticket}/messages", summary="Read a ticket's messages")
+@shown(examples.page(examples.MESSAGE))
 async def get_messages(
     ticket: TicketReference,
     platform: PlatformDependency,
@@ -154,7 +165,8 @@ async def get_messages(
     )
 
 
-@router.get("/messages/{message_id}")
+@router.get("/messages/{message_id}", summary="Read a message")
+@shown(examples.MESSAGE)
 async def get_message(message_id: UUID, platform: PlatformDependency, _caller: ReadMessages) -> MessageView:
     """One message with its text."""
     message = await store.find_message(platform.database, message_id)
@@ -163,79 +175,111 @@ async def get_message(message_id: UUID, platform: PlatformDependency, _caller: R
     return MessageView.model_validate(message)
 
 
-@router.patch("/tickets/{ticket}", response_model=TicketView)
+@router.patch("/tickets/{ticket}", response_model=TicketView, summary="Change descriptive fields")
+@shown(examples.UPDATED, {"Another category": {"category": "certificates"}}, conflict=_NOT_NOW)
 async def update(ticket: TicketReference, body: commands.Update, call: TicketWrite, matrix: Matrix) -> Response:
     """Change title, kind, product or category."""
     return await _command(ticket, body, call, matrix)
 
 
-@router.post("/tickets/{ticket}/assess", response_model=TicketView)
+@router.post("/tickets/{ticket}/assess", response_model=TicketView, summary="Assess a ticket")
+@shown(examples.ASSESSED, {"Everybody is affected": {"impact": "high", "urgency": "high"}}, conflict=_NOT_NOW)
 async def assess(ticket: TicketReference, body: commands.Assess, call: TicketWrite, matrix: Matrix) -> Response:
     """Judge impact and urgency, and so the priority. Possible again at every step before `resolved`."""
     return await _command(ticket, body, call, matrix)
 
 
-@router.post("/tickets/{ticket}/assign", response_model=TicketView)
+@router.post("/tickets/{ticket}/assign", response_model=TicketView, summary="Assign a ticket")
+@shown(examples.ASSIGNED, {"To a group and a person": {"group": "platform", "assignee": "anna"}}, conflict=_NOT_NOW)
 async def assign(ticket: TicketReference, body: commands.Assign, call: TicketWrite, matrix: Matrix) -> Response:
     """Give the ticket to a group, a person or both; null means nobody."""
     return await _command(ticket, body, call, matrix)
 
 
-@router.post("/tickets/{ticket}/diagnose", response_model=TicketView)
+@router.post("/tickets/{ticket}/diagnose", response_model=TicketView, summary="Record the cause")
+@shown(
+    examples.DIAGNOSED,
+    {"The cause is known": {"cause": "The certificate of the upstream had expired"}},
+    conflict=_NOT_NOW,
+)
 async def diagnose(ticket: TicketReference, body: commands.Diagnose, call: TicketWrite, matrix: Matrix) -> Response:
     """Record the cause."""
     return await _command(ticket, body, call, matrix)
 
 
-@router.post("/tickets/{ticket}/plan", response_model=TicketView)
+@router.post("/tickets/{ticket}/plan", response_model=TicketView, summary="Plan the work")
+@shown(examples.PLANNED, {"Decided, with a time": {"planned_for": "2026-03-02T09:00:00Z"}}, conflict=_NOT_NOW)
 async def plan(ticket: TicketReference, body: commands.Plan, call: TicketWrite, matrix: Matrix) -> Response:
     """Record that it is decided what will be done, and when."""
     return await _command(ticket, body, call, matrix)
 
 
-@router.post("/tickets/{ticket}/resolve", response_model=TicketView)
+@router.post("/tickets/{ticket}/resolve", response_model=TicketView, summary="Resolve a ticket")
+@shown(examples.RESOLVED, {"Solved": {"resolution_code": "solved"}}, conflict=_NOT_NOW)
 async def resolve(ticket: TicketReference, body: commands.Resolve, call: TicketWrite, matrix: Matrix) -> Response:
     """Hold the request for done. A hold ends."""
     return await _command(ticket, body, call, matrix)
 
 
-@router.post("/tickets/{ticket}/verify", response_model=TicketView)
+@router.post("/tickets/{ticket}/verify", response_model=TicketView, summary="Verify the resolution")
+@shown(examples.VERIFIED, {"The customer confirmed it": {"verified_by": "customer"}}, conflict=_NOT_NOW)
 async def verify(ticket: TicketReference, body: commands.Verify, call: TicketWrite, matrix: Matrix) -> Response:
     """Record that the resolution was confirmed."""
     return await _command(ticket, body, call, matrix)
 
 
-@router.post("/tickets/{ticket}/close", response_model=TicketView)
+@router.post("/tickets/{ticket}/close", response_model=TicketView, summary="Close a ticket")
+@shown(
+    examples.CLOSED,
+    {"After its resolution": {}, "Nobody needs it any more": {"resolution_code": "cancelled"}},
+    conflict=_NOT_NOW,
+)
 async def close(ticket: TicketReference, body: commands.Close, call: TicketWrite, matrix: Matrix) -> Response:
     """End the case; before it is resolved only as `cancelled` or `duplicate`."""
     return await _command(ticket, body, call, matrix)
 
 
-@router.post("/tickets/{ticket}/reopen", response_model=TicketView)
+@router.post("/tickets/{ticket}/reopen", response_model=TicketView, summary="Reopen a ticket")
+@shown(examples.REOPENED, {"It came back": {"reason": "The 502 is back since 10:00"}}, conflict=_NOT_NOW)
 async def reopen(ticket: TicketReference, body: commands.Reopen, call: TicketWrite, matrix: Matrix) -> Response:
     """Begin a new cycle of work."""
     return await _command(ticket, body, call, matrix)
 
 
-@router.post("/tickets/{ticket}/hold", response_model=TicketView)
+@router.post("/tickets/{ticket}/hold", response_model=TicketView, summary="Put a ticket on hold")
+@shown(examples.HELD, {"The customer is asked": {"waiting_on": "customer"}}, conflict=_NOT_NOW)
 async def hold(ticket: TicketReference, body: commands.Hold, call: TicketWrite, matrix: Matrix) -> Response:
     """Wait for somebody else. A second hold replaces the first one's reason."""
     return await _command(ticket, body, call, matrix)
 
 
-@router.post("/tickets/{ticket}/resume", response_model=TicketView)
+@router.post("/tickets/{ticket}/resume", response_model=TicketView, summary="End a hold")
+@shown(examples.RESUMED, {"The answer is there": {}}, conflict=_NOT_NOW)
 async def resume(ticket: TicketReference, body: commands.Resume, call: TicketWrite, matrix: Matrix) -> Response:
     """End the wait."""
     return await _command(ticket, body, call, matrix)
 
 
-@router.post("/tickets/{ticket}/replies", status_code=201, response_model=TicketWithMessageView)
+@router.post(
+    "/tickets/{ticket}/replies",
+    status_code=201,
+    response_model=TicketWithMessageView,
+    summary="Write to the other side",
+)
+@shown(examples.REPLIED, examples.REPLIES, conflict=_NOT_NOW)
 async def reply(ticket: TicketReference, body: ReplyBody, call: TicketWrite, matrix: Matrix) -> Response:
     """Write a public message. A customer's reply ends a wait for the customer and reopens what is resolved."""
     return await _command(ticket, body, call, matrix, status=201)
 
 
-@router.post("/tickets/{ticket}/notes", status_code=201, response_model=TicketWithMessageView)
+@router.post(
+    "/tickets/{ticket}/notes", status_code=201, response_model=TicketWithMessageView, summary="Write an internal note"
+)
+@shown(
+    examples.NOTED,
+    {"A hint for the next shift": {"body": "Certificates renew at 03:00; look at the log then."}},
+    conflict=_NOT_NOW,
+)
 async def note(ticket: TicketReference, body: NoteBody, call: TicketWrite, matrix: Matrix) -> Response:
     """Write a note that the customer never sees. Possible at every step."""
     return await _command(ticket, body, call, matrix, status=201)

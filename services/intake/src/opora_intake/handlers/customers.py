@@ -52,7 +52,7 @@ async def gather_circle(tx: Transaction, openings: Sequence[Open], actor: str | 
     A new person belongs to the organisation that the opening names, or to the one that owns the address's domain.
     """
     named = {opening.requester_email.lower(): opening for opening in reversed(openings) if opening.requester_email}
-    by_email = await store.customers_by_email(tx, named)
+    by_email = await store.customers_by_email(tx, [o.requester_email for o in named.values() if o.requester_email])
     by_id = await store.customers_by_id(tx, {o.requester_id for o in openings if o.requester_id})
     owners = await store.domain_owners(tx, {email_domain(email) for email in named if email not in by_email})
     organization_ids = {o.organization_id for o in openings if o.organization_id}
@@ -94,7 +94,7 @@ async def _register(tx: Transaction, strangers: Sequence[Customer], actor: str |
     registered = await store.register_customers(tx, strangers)
     tx.emit(*(customer_event(customer, actor) for customer in registered))
     known = {customer.email.lower(): customer for customer in registered if customer.email}
-    missed = {c.email.lower() for c in strangers if c.email} - known.keys()
+    missed = {c.email for c in strangers if c.email and c.email.lower() not in known}
     # Somebody else registered the same person between our look and our insert.
     return known | await store.customers_by_email(tx, missed)
 

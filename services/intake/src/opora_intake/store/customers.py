@@ -8,7 +8,8 @@ from opora_chassis.database import Transaction
 from opora_intake.domain import Customer, Organization
 from opora_intake.store.rows import Reader, customer_of, organization_of, rows_json
 
-_CUSTOMER = "id, name, email, language, time_zone, organization_id, version, last_time"
+_CUSTOMER_COLUMNS = ("id", "name", "email", "language", "time_zone", "organization_id", "version", "last_time")
+_CUSTOMER = ", ".join(_CUSTOMER_COLUMNS)
 _CUSTOMER_RECORD = (
     "id uuid, name text, email text, language text, time_zone text, organization_id uuid, version bigint,"
     " last_time timestamptz"
@@ -35,13 +36,19 @@ async def register_customers(tx: Transaction, customers: Sequence[Customer]) -> 
 
 
 async def customers_by_email(reader: Reader, emails: Collection[str]) -> dict[str, Customer]:
-    """Known customers by their address in lower case. Plan: index scan of customers_email."""
+    """Known customers by the given addresses, each in lower case. Plan: index scan of customers_email per address.
+
+    Who is the same is for the database's lower case to say, which differs from Python's in some letters (Σ, İ): hand
+    the addresses over as they were written.
+    """
     if not emails:
         return {}
     rows = await reader.fetch(
-        f"select {_CUSTOMER} from customers where lower(email) = any($1::text[])", [email.lower() for email in emails]
+        "select wanted.email as wanted, customers.* from unnest($1::text[]) as wanted (email)"
+        " join customers on lower(customers.email) = lower(wanted.email)",
+        list(emails),
     )
-    return {row["email"].lower(): customer_of(row) for row in rows}
+    return {row["wanted"].lower(): Customer(**{name: row[name] for name in _CUSTOMER_COLUMNS}) for row in rows}
 
 
 async def customers_by_id(reader: Reader, ids: Collection[UUID]) -> dict[UUID, Customer]:
@@ -60,7 +67,7 @@ async def lock_customer(tx: Transaction, customer_id: UUID) -> Customer | None:
 
 async def lock_customer_by_email(tx: Transaction, email: str) -> Customer | None:
     """The customer with this address, whatever its letter case, locked until the transaction ends."""
-    row = await tx.fetchrow(f"select {_CUSTOMER} from customers where lower(email) = $1 for update", email.lower())
+    row = await tx.fetchrow(f"select {_CUSTOMER} from customers where lower(email) = lower($1) for update", email)
     return None if row is None else customer_of(row)
 
 

@@ -150,6 +150,15 @@ async def watermarks(reader: Reader, domain: str) -> dict[int, datetime]:
     return {row["partition"]: row["complete_before"] for row in rows}
 
 
+async def open_clocks(reader: Reader) -> dict[str, int]:
+    """How many clocks of each metric are open, zeroes included."""
+    # Plan: an index-only scan of the open part of clocks_by_outcome (outcome, ticket_id, metric, cycle).
+    rows = await reader.fetch(
+        "select metric, count(*) as open from clocks where outcome = $1 group by metric", Outcome.OPEN.value
+    )
+    return {metric.value: 0 for metric in Metric} | {row["metric"]: row["open"] for row in rows}
+
+
 async def find_case(reader: Reader, ticket_id: UUID) -> Case | None:
     """The case of a ticket, whole, or None."""
     return (await find_cases(reader, [ticket_id])).get(ticket_id)

@@ -48,6 +48,8 @@ class History:
     judged_until: datetime
     """Clocks due before this instant of the platform's clock must have been judged."""
     clock_scale: float = 1.0
+    asks_after_every_closing: bool = True
+    """Whether feedback was set to ask however often a person was asked before."""
     open_clocks: Mapping[Clock, datetime | None] = field(default_factory=dict)
     """When each clock that sla itself calls open and running is due, as its interface says."""
     survey_links: Mapping[str, frozenset[str]] = field(default_factory=dict)

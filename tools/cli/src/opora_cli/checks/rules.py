@@ -149,7 +149,8 @@ def asked_once(history: History) -> Finding:
         and event.import_id is None
     }
     doubled = [f"ticket {ticket} cycle {cycle} has {n} surveys" for (ticket, cycle), n in asked.items() if n > 1]
-    missing = [f"ticket {ticket} cycle {cycle} was closed without a survey" for ticket, cycle in closed - asked.keys()]
+    unasked = closed - asked.keys() if history.asks_after_every_closing else set()
+    missing = [f"ticket {ticket} cycle {cycle} was closed without a survey" for ticket, cycle in unasked]
     needless = [f"ticket {ticket} cycle {cycle} has a survey for no closing" for ticket, cycle in asked.keys() - closed]
     return Finding("one survey per closed resolution", len(closed), (*doubled, *missing, *needless))
 

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -85,25 +85,30 @@ def desk(
     mail: Annotated[
         Path | None, typer.Option(help="Where the mail sink writes, to read the surveys. Default: the platform's own.")
     ] = None,
+    asks_always: Annotated[
+        bool, typer.Option("--asks-always", help="OPORA_ASK_INTERVAL_DAYS is 0: check that each closing is surveyed.")
+    ] = False,
     as_json: AsJson = False,
     directory: Directory = DEFAULT_DIRECTORY,
 ) -> None:
     """The demonstration's desk at work on a platform that runs already, whose clock keeps real time.
 
-    It works through its public interfaces, beside whoever else uses it, and checks its own invariants at the end; that
-    each closing is surveyed holds only where OPORA_ASK_INTERVAL_DAYS=0. Targets shrink as the day does. Exit codes:
-    0 every invariant holds, 1 one does not (it is named), 3 no platform runs.
+    It works through the public interfaces, beside whoever else uses them, and checks the invariants at the end. Targets
+    shrink as the day does. Exit codes: 0 every invariant holds, 1 one does not (it is named), 3 no platform runs.
     """
     course = Course(seconds, _DAY.first_hour, _DAY.hours, tickets)
     endpoints = read_endpoints(directory)
     mail_directory = mail or endpoints.mail_directory
     if mail_directory is None:
         raise typer.BadParameter("the platform's mail goes elsewhere: name the sink's directory", param_hint="--mail")
-    if not run(_desk(endpoints, course, mail_directory, seed=seed, as_json=as_json)):
+    work = _desk(endpoints, course, mail_directory, seed=seed, asks_always=asks_always, as_json=as_json)
+    if not run(work):
         raise typer.Exit(PROBLEMS_FOUND)
 
 
-async def _desk(endpoints: Endpoints, course: Course, mail_directory: Path, *, seed: int, as_json: bool) -> bool:
+async def _desk(
+    endpoints: Endpoints, course: Course, mail_directory: Path, *, seed: int, asks_always: bool, as_json: bool
+) -> bool:
     from opora_cli.demo import report as reporting
     from opora_cli.demo.day import DayClock
     from opora_cli.demo.scenario import make_scenario
@@ -117,6 +122,7 @@ async def _desk(endpoints: Endpoints, course: Course, mail_directory: Path, *, s
     clock = DayClock.beside_real_time(scale=course.scale)
     stage = Stage.build(endpoints, scenario, clock, mail_directory=mail_directory, console=err if as_json else out)
     history, _ = await stage.play()
+    history = replace(history, asks_after_every_closing=asks_always)
     report = reporting.make_report(history, stage.desk, stage.tally, (), time.monotonic() - began_at)
     if as_json:
         print_json(reporting.report_document(report))

@@ -5,7 +5,8 @@ every later fetch. A librdkafka client publishes header names as raw bytes, so a
 aiokafka's fetcher read the batch again leniently, with the undecodable bytes shown as `\xNN`; whether the event can
 be used is then for the decoder to say.
 
-Rests on internals of aiokafka 0.14 (`fetcher.MemoryRecords`, `_DefaultRecordBatchPy`); `test_wire.py` guards them.
+Rests on internals of aiokafka 0.14 (`fetcher.MemoryRecords`, `_DefaultRecordBatchPy`); `test_wire.py` and
+`test_contracts_consumer.py` guard them.
 """
 
 import struct
