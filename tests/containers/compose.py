@@ -109,7 +109,11 @@ class Compose:
 
     def run(self, *words: str, seconds: float = _UP_SECONDS) -> str:
         """`docker compose …`"""
-        return docker("compose", *words, seconds=seconds, environment=self.environment)
+        return self.docker("compose", *words, seconds=seconds)
+
+    def docker(self, *words: str, seconds: float = _UP_SECONDS) -> str:
+        """A docker command as somebody types it who means this project."""
+        return docker(*words, seconds=seconds, environment=self.environment)
 
     def up(self, *words: str) -> None:
         """Everything but the desk, healthy; nothing is built."""

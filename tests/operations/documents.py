@@ -5,12 +5,12 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 OPERATIONS = Path(__file__).parents[2] / "docs/operations"
-PART = re.compile(r"^## (?P<heading>.+)$|^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+PART = re.compile(r"^## (?P<heading>[^\n]+)$|^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,9 @@ def commands_of(page: str, heading: str) -> tuple[str, ...]:
     return block.lines
 
 
-async def run(line: str, directory: Path, *, codes: Collection[int] = (0,), **variables: str) -> str:
+async def run(
+    line: str, directory: Path, *, codes: Collection[int] = (0,), variables: Mapping[str, str] | None = None
+) -> str:
     """Run one line in the directory; it must end with one of these codes. Returns what it said."""
     program, *arguments = shlex.split(line)
     command = [sys.executable, "-m", "opora_cli"] if program == "opora" else [program]
@@ -55,7 +57,7 @@ async def run(line: str, directory: Path, *, codes: Collection[int] = (0,), **va
         *command,
         *arguments,
         cwd=directory,
-        env={**environment, **variables},
+        env={**environment, **(variables or {})},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

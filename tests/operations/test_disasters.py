@@ -60,9 +60,9 @@ async def test_a_service_whose_database_is_lost_is_caught_up_from_the_log(home: 
     await run(down, home)
     assert "say --replace" in await run(restore.replace(" --replace", ""), home, codes=(2,))
     for service in ("sla", "notify", "feedback"):
-        await run(restore.replace("--service sla", f"--service {service}"), home, **SETTINGS)
+        await run(restore.replace("--service sla", f"--service {service}"), home, variables=SETTINGS)
     for line in up_again:
-        await run(line, home, **SETTINGS)
+        await run(line, home, variables=SETTINGS)
 
     endpoints = read_endpoints(home / ".opora")
     await settle(endpoints, host_now())
@@ -92,7 +92,7 @@ async def test_a_lost_log_is_published_again(home: Path) -> None:
     said = await run(republish, home, codes=(0, 1))
     assert "published again" in said
     for line in up_again:
-        await run(line, home, **SETTINGS)
+        await run(line, home, variables=SETTINGS)
 
     endpoints = read_endpoints(home / ".opora")
     async with desk_at_work(endpoints) as later:

@@ -51,7 +51,8 @@ async def test_a_killed_service_comes_back_with_its_data_and_address(supervisor:
     assert {process.pid for process in _processes("opora_intake")}.isdisjoint(before)
     async with httpx.AsyncClient(trust_env=False) as client:
         await wait_until(lambda: is_ready(client, endpoints.services["intake"].url), _DEADLINE_SECONDS)
-    assert [diagnosis for diagnosis in await examine(endpoints, supervisor.options.directory) if diagnosis.problem] == []
+    diagnoses = await examine(endpoints, supervisor.options.directory)
+    assert [diagnosis for diagnosis in diagnoses if diagnosis.problem] == []
     with pytest.raises(KeyError):
         supervisor.kill("notify")
 
