@@ -54,6 +54,6 @@ ENV OPORA_SERVICE=${SERVICE} PYTHONPATH=/opt/opora/members:/opt/opora/packages P
 USER 10001:10001
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=5s --timeout=6s --start-period=60s --start-interval=1s --retries=3 CMD ["health"]
+HEALTHCHECK --interval=15s --timeout=10s --start-period=120s --start-interval=3s --retries=3 CMD ["health"]
 ENTRYPOINT ["run"]
 CMD ["all"]

@@ -27,9 +27,11 @@ def images() -> dict[str, int]:
 def project(images: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     """A platform on containers with the mail sink and Kafka reachable from outside, taken down with its volumes."""
     compose = new_project(tmp_path_factory.mktemp("compose"))
-    compose.up()
-    yield compose
-    compose.down(volumes=True)
+    try:
+        compose.up()
+        yield compose
+    finally:
+        compose.down(volumes=True)
 
 
 @pytest_asyncio.fixture

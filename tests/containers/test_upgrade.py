@@ -43,10 +43,11 @@ def platform(previous: str, images: dict[str, int], tmp_path: Path) -> Iterator[
     compose = new_project(tmp_path)
     compose.tag = previous
     compose.scales = {"intake-serve": 2, "sla-serve": 2}
-    compose.up()
-    yield compose
-    compose.tag = "local"
-    compose.down(volumes=True)
+    try:
+        compose.up()
+        yield compose
+    finally:
+        compose.down(volumes=True)
 
 
 @dataclass(slots=True)
