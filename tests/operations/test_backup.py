@@ -26,7 +26,7 @@ from opora_cli.endpoints import Endpoints, ProcessEndpoint, ServiceEndpoint, rea
 from opora_cli.store import ensure_role_and_database
 from opora_contracts.topics import REQUESTS
 from opora_embedded import Kafka, Postgres
-from tests.operations.platforms import done, opora, started, stopped
+from tests.operations.platforms import desk_at_work, done, opora, started, stopped, stories
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -37,6 +37,7 @@ COMPARED = {
     "notify": ("tickets", "customers", "webhook_endpoints", "applied"),
     "feedback": ("closings", "surveys", "journals", "applied"),
 }
+INSTANTS = 12
 Records = dict[str, list[tuple[tuple[int, int], tuple[Any, ...]]]]
 """By topic: where each record stands (partition, offset), and all of it."""
 DROPPED = 5
@@ -216,6 +217,60 @@ async def test_a_writer_that_does_not_end_is_named_and_let_go(
                     pass
         async with consistent_cut(endpoints.kafka_bootstrap, dsns) as instant:
             assert set(instant.snapshots) == set(dsns)
+    finally:
+        await connection.close()
+
+
+async def test_the_instant_is_one_for_databases_log_and_positions(endpoints: Endpoints) -> None:
+    """While people work, at each of many instants: no log ahead of its owner, nothing between outbox and log.
+
+    And no consumer ahead of the log, nor behind its acknowledged position.
+    """
+    dsns = {name: service.database_dsn for name, service in endpoints.services.items()}
+    facts = 0
+    async with desk_at_work(endpoints) as desk:
+        for _ in range(INSTANTS):
+            await stories(desk, 1)
+            async with consistent_cut(endpoints.kafka_bootstrap, dsns) as instant:
+                numbers = await in_snapshot(dsns, instant, "intake", "select id::text, version from tickets")
+                waiting = await in_snapshot(
+                    dsns, instant, "intake", "select convert_from(key, 'UTF8'), count(*) from outbox group by 1"
+                )
+                followed = await in_snapshot(
+                    dsns, instant, "sla", "select subject, sequence from applied where consumer = 'opora.tickets'"
+                )
+            records = [
+                (place, record)
+                for place, record in (await records_of(endpoints))["opora.tickets"]
+                if place[1] < instant.ends[TopicPartition("opora.tickets", place[0])]
+            ]
+            positions = instant.positions["sla"]["opora.tickets"]
+            on_the_log: dict[str, int] = {}
+            handled: dict[str, int] = {}
+            for (partition, offset), (_, key, _, headers) in records:
+                subject, sequence = key.decode(), int(dict(headers)["ce_sequence"])
+                on_the_log[subject] = max(sequence, on_the_log.get(subject, 0))
+                if offset < positions.get(partition, 0):
+                    handled[subject] = max(sequence, handled.get(subject, 0))
+            facts += len(records)
+            assert {one: last for one, last in on_the_log.items() if last > numbers.get(one, 0)} == {}, "log ahead"
+            assert {
+                one: number for one, number in numbers.items() if number > on_the_log.get(one, 0) + waiting.get(one, 0)
+            } == {}, "facts lost between outbox and log"
+            assert {one: last for one, last in followed.items() if last > on_the_log.get(one, 0)} == {}, (
+                "consumer ahead"
+            )
+            assert {one: last for one, last in handled.items() if last > followed.get(one, 0)} == {}, "position ahead"
+    assert facts > INSTANTS
+
+
+async def in_snapshot(dsns: dict[str, str], instant: cut.Cut, service: str, query: str) -> dict[str, int]:
+    """The two columns of a query, as one service's snapshot of the instant shows them."""
+    connection = await asyncpg.connect(dsns[service], timeout=10)
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            await connection.execute(f"set transaction snapshot '{instant.snapshots[service]}'")
+            return {row[0]: row[1] for row in await connection.fetch(query)}
     finally:
         await connection.close()
 

@@ -360,6 +360,7 @@ async def test_a_database_that_is_older_than_its_log(stack: Stack, endpoints: En
     await execute(stack, "sla", "update cases set emitted_sequence = emitted_sequence + 1")
     assert "sla's database is older than its log" in found.problem
     assert "docs/operations/disaster.md" in found.problem
+    assert found.next_command == "opora restore DIR --service sla --replace"
     await expect_well(endpoints, stack.directory)
 
 
@@ -373,7 +374,7 @@ async def test_a_broker_that_lost_its_log() -> None:
         reading = (await read_positions(other.bootstrap, {"sla"}))["sla", "opora.tickets"]
     found = judge_consumption("sla", "opora.tickets", reading, reading, 1.0)
     assert "acknowledged 7 records that the broker does not have" in found.problem
-    assert found.next_command == "opora topics check"
+    assert found.next_command == "opora republish --backup DIR"
 
 
 async def test_a_server_that_is_away(stack: Stack, endpoints: Endpoints) -> None:

@@ -22,7 +22,7 @@ RUN_ELSEWHERE = {
     "console drill": re.compile(r"make drill"),
 }
 """Blocks of other tests: tests/containers, and tests/operations/test_drill.py."""
-NO_COMMANDS = {"cron"}
+NO_COMMANDS = {"text"}
 PROGRAMS = {"opora", "mv"}
 
 

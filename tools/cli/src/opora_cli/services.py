@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+from pydantic import ValidationError
 
 from opora_chassis.clock import Clock
 from opora_chassis.consume import Subscription
@@ -66,13 +67,20 @@ async def open_service(endpoints: Endpoints, directory: Path, name: str) -> Asyn
     further = {}
     if name == "feedback" and secrets_file.exists():
         further["signing_secret"] = json.loads(secrets_file.read_text())["signing_secret"]
-    settings = service.settings.model_validate(
-        {
-            "database_dsn": endpoints.services[name].database_dsn,
-            "kafka_bootstrap": endpoints.kafka_bootstrap,
-            **further,
-        }
-    )
+    try:
+        settings = service.settings.model_validate(
+            {
+                "database_dsn": endpoints.services[name].database_dsn,
+                "kafka_bootstrap": endpoints.kafka_bootstrap,
+                **further,
+            }
+        )
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        variable = "OPORA_" + "_".join(str(part) for part in problem["loc"]).upper()
+        raise CommandError(
+            f"{name} cannot be put together here: {variable}: {problem['msg']}", exit_code=UNUSABLE_INPUT
+        ) from None
     async with open_database(endpoints, name) as database:
         platform = Platform(name, settings, database, database.clock)
         yield OpenService(name, database, service.compose(platform).subscriptions, platform)

@@ -236,12 +236,13 @@ async def _recover(
     from opora_cli.backup.recovery.run import recover_service
     from opora_cli.backup.targets import stopped_platform
     from opora_cli.services import chosen
+    from opora_cli.stack import SERVICES
 
     if described is not None:
         chosen(described, [service])
         await recover_service(described, into, service, backup, manifest, replace=replace, say=say)
         return
-    async with stopped_platform(into) as endpoints:
+    async with stopped_platform(into, make_database_of=service if service in SERVICES else None) as endpoints:
         chosen(endpoints, [service])
         await recover_service(endpoints, into, service, backup, manifest, replace=replace, say=say)
 

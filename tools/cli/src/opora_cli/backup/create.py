@@ -11,7 +11,7 @@ from opora_chassis.clock import host_now
 from opora_cli.backup.cut import consistent_cut
 from opora_cli.backup.databases import dump_databases, server_major_of
 from opora_cli.backup.log import Progress, export_log
-from opora_cli.backup.manifest import FORMAT, Manifest, describe_files, write_manifest
+from opora_cli.backup.manifest import FORMAT, BackedUpFile, Manifest, describe_files, write_manifest
 from opora_cli.backup.programs import find_program
 from opora_cli.backup.secrets import secrets_of_platform, write_secrets
 from opora_cli.backup.together import together
@@ -68,11 +68,18 @@ async def take_backup(
             databases=databases,
             topics=topics,
             positions=cut.positions,
-            files=await asyncio.to_thread(describe_files, unfinished),
+            files=await asyncio.to_thread(_sealed_files, unfinished),
             has_secrets=with_secrets,
         )
         await asyncio.to_thread(write_manifest, unfinished, manifest)
     return manifest
+
+
+def _sealed_files(directory: Path) -> dict[str, BackedUpFile]:
+    """Every file, from now on readable by its owner only, whatever wrote it."""
+    for path in directory.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    return describe_files(directory)
 
 
 @contextmanager

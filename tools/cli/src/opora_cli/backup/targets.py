@@ -78,11 +78,11 @@ async def new_directory(directory: Path, backup: Path, manifest: Manifest) -> As
 
 
 @asynccontextmanager
-async def stopped_platform(directory: Path) -> AsyncIterator[Endpoints]:
+async def stopped_platform(directory: Path, *, make_database_of: str | None = None) -> AsyncIterator[Endpoints]:
     """The servers of a platform that was stopped, on their own data, for the time of the block; no service runs.
 
-    A database that is gone is made anew, empty. Raises AlreadyRunningError, or CommandError when no platform was ever
-    there or a server does not start.
+    The named service's database is made anew, empty, if it is gone; nobody else's is. Raises AlreadyRunningError, or
+    CommandError when no platform was ever there or a server does not start.
     """
     from opora_cli.stack import StackOptions, load_secrets
 
@@ -96,9 +96,10 @@ async def stopped_platform(directory: Path) -> AsyncIterator[Endpoints]:
             raise CommandError(f"no platform was ever in {directory}", exit_code=UNUSABLE_INPUT)
         passwords = load_secrets(options).database_passwords
         async with _servers(options.data_directory) as (kafka, postgres):
-            dsns = await _databases(postgres, {name: passwords[name] for name in previous.services})
+            if make_database_of is not None:
+                await _databases(postgres, {make_database_of: passwords[make_database_of]})
             services = {
-                name: service.model_copy(update={"database_dsn": dsns[name]})
+                name: service.model_copy(update={"database_dsn": _dsn(postgres, name, passwords[name])})
                 for name, service in previous.services.items()
             }
             yield previous.model_copy(update={"kafka_bootstrap": kafka.bootstrap, "services": services})
@@ -127,12 +128,16 @@ async def _databases(postgres: "Postgres", passwords: Mapping[str, str]) -> dict
     from opora_cli.stack import database_name
     from opora_cli.store import ensure_role_and_database
 
-    dsns = {}
     for service, password in passwords.items():
-        name = database_name(service)
-        await ensure_role_and_database(postgres.dsn(), name, password)
-        dsns[service] = f"postgresql://{name}:{password}@127.0.0.1:{postgres.port}/{name}"
-    return dsns
+        await ensure_role_and_database(postgres.dsn(), database_name(service), password)
+    return {service: _dsn(postgres, service, password) for service, password in passwords.items()}
+
+
+def _dsn(postgres: "Postgres", service: str, password: str) -> str:
+    from opora_cli.stack import database_name
+
+    name = database_name(service)
+    return f"postgresql://{name}:{password}@127.0.0.1:{postgres.port}/{name}"
 
 
 def _refuse_used_directory(data: Path, secrets: Iterable[Path]) -> None:

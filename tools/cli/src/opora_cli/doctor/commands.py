@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def doctor(*, as_json: AsJson = False, directory: Directory = DEFAULT_DIRECTORY)
     """
     endpoints = read_endpoints(directory)
     with err.status("looking twice at what should move"):
-        diagnoses = run(examine(endpoints, directory))
+        diagnoses = [_complete(diagnosis, directory) for diagnosis in run(examine(endpoints, directory))]
     if as_json:
         print_json([asdict(diagnosis) for diagnosis in diagnoses])
     else:
@@ -109,6 +109,14 @@ async def _guarded(subject: str, work: Awaitable[Sequence[Diagnosis]]) -> Sequen
         return [Diagnosis(subject, "cannot be examined", f"no answer within {_LONGEST_SECONDS:.0f} s", STATUS)]
     except Exception as error:  # noqa: BLE001 - whatever keeps us from looking is what the operator must know
         return [Diagnosis(subject, "cannot be examined", f"{type(error).__name__}: {error}", STATUS)]
+
+
+def _complete(diagnosis: Diagnosis, directory: Path) -> Diagnosis:
+    """The next command as it can be typed here, for the platform that was examined."""
+    command = diagnosis.next_command
+    if directory == DEFAULT_DIRECTORY or not command.startswith("opora ") or " DIR" in command:
+        return diagnosis
+    return replace(diagnosis, next_command=f"{command} --directory {directory}")
 
 
 def _print(diagnosis: Diagnosis) -> None:

@@ -69,7 +69,7 @@ def judge_consumption(service: str, topic: str, before: Reading, after: Reading,
             measured,
             f"it has acknowledged {sum(after.beyond.values())} records that the broker does not have: the broker lost"
             f" its log or is another one. Stop the services and follow {DISASTER}",
-            "opora topics check",
+            "opora republish --backup DIR",
         )
     if not after.members:
         return Diagnosis(subject, measured, "no process consumes it", STATUS)
@@ -161,5 +161,5 @@ def judge_history(topic: str, owner: str, looked_at: int, unknown: int) -> Diagn
             if unknown
             else ""
         ),
-        "opora backup verify DIR" if unknown else "",
+        (f"opora restore DIR{f' --service {owner} --replace' if owner != 'intake' else ''}" if unknown else ""),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from opora_chassis.consume import Consumers, Subscription
-from opora_chassis.migrations import all_migrations, migrate
+from opora_chassis.migrations import MigrationError, all_migrations, migrate
 from opora_chassis.platform import Platform
 from opora_cli.backup import store
 from opora_cli.backup.cut import committed_positions
@@ -46,7 +46,10 @@ async def recover_service(
     await _refuse_used_database(service, dsn, replace=replace)
     await refuse_other_log(endpoints.kafka_bootstrap, service, manifest)
     await restore_databases({service: dsn}, manifest, backup)
-    await migrate(dsn, all_migrations(service, migrations_directory(service)))
+    try:
+        await migrate(dsn, all_migrations(service, migrations_directory(service)))
+    except MigrationError as error:
+        raise CommandError(f"{service}: {error}") from error
     await set_positions(endpoints.kafka_bootstrap, {service: manifest.positions.get(service, {})})
     say(f"the database of {service} is back as of {manifest.taken_at.isoformat()}; catching up from the log")
     told = await told_since(endpoints.kafka_bootstrap, service, manifest)
