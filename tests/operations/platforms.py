@@ -17,7 +17,7 @@ from opora_cli.client import ServiceClient
 from opora_cli.endpoints import Endpoints, read_endpoints, running_supervisor
 
 _ENDED_SECONDS = 60.0
-SETTINGS = {"OPORA_ASK_INTERVAL_DAYS": "0", "OPORA_LOG_LEVEL": "WARNING", "OPORA_RETRY_BASE_SECONDS": "0.5"}
+SETTINGS = {"OPORA_ASK_INTERVAL_DAYS": "0", "OPORA_LOG_LEVEL": "WARNING", "OPORA_LEASE_SECONDS": "25"}
 
 
 @dataclass(frozen=True, slots=True)

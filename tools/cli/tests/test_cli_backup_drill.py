@@ -6,10 +6,16 @@ from pathlib import Path
 import pytest
 
 from opora_cli.backup.drill import commands
-from opora_cli.backup.drill.outside import Expected, Log, _history_is_whole, _nothing_acknowledged_is_missing, _take
+from opora_cli.backup.drill.outside import (
+    Expected,
+    Log,
+    _history_is_whole,
+    _nothing_acknowledged_is_missing,
+    _survey_links,
+    _take,
+)
 from opora_cli.backup.drill.stage import Report
 from opora_cli.backup.drill.work import Acknowledgement
-from opora_cli.checks.gather import SurveyMail
 from opora_cli.checks.history import Finding, ServiceState
 from opora_contracts import Event
 from opora_contracts.codec import encode
@@ -24,7 +30,7 @@ def acknowledged(number: str, version: int, seconds: float) -> Acknowledgement:
 
 
 def expected(directory: Path, *answers: Acknowledgement, history: int = 0) -> Expected:
-    return Expected(NOON, answers, history, "opk_x", SurveyMail(directory))
+    return Expected(NOON, answers, history, "opk_x", directory)
 
 
 class Record:
@@ -108,6 +114,7 @@ def test_a_report_with_a_violation_does_not_hold(capsys: pytest.CaptureFixture[s
         writers_stood_still_seconds=0.05,
         acknowledged_before=3,
         acknowledged_after=1,
+        letters_between=2,
         destroyed_after_seconds=4.0,
         restore_seconds=5.5,
         start_seconds=6.0,
@@ -120,3 +127,12 @@ def test_a_report_with_a_violation_does_not_hold(capsys: pytest.CaptureFixture[s
     assert "VIOLATED every link opens: the link x answers 404" in said
     assert "an invariant is VIOLATED" in said
     assert "0 are missing" in said
+
+
+def test_letters_that_the_restored_platform_cannot_know_are_left_out(tmp_path: Path) -> None:
+    """A survey that was asked after the instant may be asked again: its first letter counts for nothing."""
+    for number, name in enumerate(("000001-a.eml", "000002-a.eml"), start=1):
+        body = f"Subject: [OP-7] How did we do?\n\nOP-7: http://127.0.0.1:1/s/token{number}/5\n"
+        (tmp_path / name).write_text(body)
+    known = Expected(NOON, (), 0, "opk_x", tmp_path, frozenset({"000001-a.eml"}))
+    assert _survey_links(known) == {"OP-7": frozenset({"token2"})}

@@ -86,7 +86,8 @@ def _print(report: "Report") -> None:
         (
             f"RPO: of {report.acknowledged_before} writes acknowledged before the backup's instant"
             f" {len(report.findings[0].violations)} are missing; the platform was destroyed"
-            f" {report.destroyed_after_seconds:.1f} s after it, and {report.acknowledged_after} writes since are gone"
+            f" {report.destroyed_after_seconds:.1f} s after it: {report.acknowledged_after} writes since are gone, and"
+            f" {report.letters_between} letters have left"
         ),
         (
             f"RTO: {report.rto_seconds:.1f} s until it took requests again (restore {report.restore_seconds:.1f} s,"

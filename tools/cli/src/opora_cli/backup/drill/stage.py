@@ -18,7 +18,6 @@ from opora_chassis.clock import host_now
 from opora_cli.backup.drill.outside import Expected, look, settle
 from opora_cli.backup.drill.work import Desk, load_history, make_agreement
 from opora_cli.backup.manifest import read_manifest
-from opora_cli.checks.gather import SurveyMail
 from opora_cli.checks.history import Finding
 from opora_cli.client import ServiceClient
 from opora_cli.endpoints import Endpoints, read_endpoints, running_supervisor
@@ -36,6 +35,8 @@ _SETTINGS = {
     # Everybody is asked after each closing, so that one survey per closed resolution can be checked.
     "OPORA_ASK_INTERVAL_DAYS": "0",
     "OPORA_LOG_LEVEL": "WARNING",
+    # Letters that were in hand at the instant are sent when their lease is over: not in two minutes, for a drill.
+    "OPORA_LEASE_SECONDS": "25",
 }
 
 
@@ -53,6 +54,8 @@ class Report:
     writers_stood_still_seconds: float
     acknowledged_before: int
     acknowledged_after: int
+    letters_between: int
+    """Letters that left between the instant and the destruction: nobody can call them back."""
     destroyed_after_seconds: float
     """From the backup's instant to the destruction: the age of what a restore gives back."""
     restore_seconds: float
@@ -115,6 +118,7 @@ async def play(home: Path, *, tickets: int, say: Say, on_loaded: Callable[[int],
         writers_stood_still_seconds=manifest.writers_stood_still_seconds,
         acknowledged_before=len(expected.kept),
         acknowledged_after=len(expected.lost),
+        letters_between=len(expected.letters_between),
         destroyed_after_seconds=(destroyed_at - manifest.taken_at).total_seconds(),
         restore_seconds=restored,
         start_seconds=started,
@@ -151,8 +155,19 @@ async def _live_and_die(
             await asyncio.gather(working, return_exceptions=True)
         await asyncio.gather(intake.close(), sla.close())
     taken_at = read_manifest(home / "backup").taken_at
-    mail = SurveyMail(home / "mail")
-    return loaded, backed_up, Expected(taken_at, desk.acknowledged, tickets, endpoints.api_key, mail), destroyed_at
+    expected = Expected(
+        taken_at=taken_at,
+        acknowledged=desk.acknowledged,
+        history_tickets=tickets,
+        api_key=endpoints.api_key,
+        mail_directory=home / "mail",
+        letters_between=_letters_since(home / "mail", taken_at),
+    )
+    return loaded, backed_up, expected, destroyed_at
+
+
+def _letters_since(directory: Path, instant: datetime) -> frozenset[str]:
+    return frozenset(path.name for path in directory.glob("*.eml") if path.stat().st_mtime >= instant.timestamp())
 
 
 async def _until(reached: Callable[[], bool], working: asyncio.Task[None]) -> None:
