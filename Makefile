@@ -2,7 +2,7 @@
 # `make help` explains the targets.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo drill up down status test test-containers lint types format env contracts docs lock clean ci
+.PHONY: help setup demo drill chaos up down status test test-faults test-sabotage test-containers lint types format env contracts docs lock clean ci
 
 PYTHON ?= python3
 ARGS ?=
@@ -20,6 +20,9 @@ demo: setup ## one day of a support desk in about three minutes, on a real Kafka
 drill: setup ## lose a loaded platform, restore it from its backup, check everything, print what it cost
 	@$(VENV)/opora drill $(ARGS)
 
+chaos: setup ## break a platform of its own in every way there is, and check from outside: up to an hour
+	@$(VENV)/opora chaos --full --report docs/reliability.md $(ARGS)
+
 up: setup ## start the platform and keep it running; its data stays in .opora
 	@$(VENV)/opora up $(ARGS)
 
@@ -31,6 +34,12 @@ status: setup ## what is running, where, and how it is
 
 test: setup ## all tests, on embedded servers (BROKER=docker: containers; KAFKA_BOOTSTRAP, POSTGRES_DSN: those)
 	@$(VENV)/python -m pytest $(ARGS)
+
+test-faults: setup ## the platform under faults, the short tier; `make test` runs it too
+	@$(VENV)/python -m pytest tests/faults $(ARGS)
+
+test-sabotage: setup ## take out one safeguard after the other: each time the harness must notice
+	@OPORA_SABOTAGE_TESTS=1 $(VENV)/python -m pytest tests/faults/test_sabotage.py $(ARGS)
 
 test-containers: setup ## images, compose file and upgrade on a container engine, which must answer
 	@OPORA_CONTAINER_TESTS=1 $(VENV)/python -m pytest tests/containers $(ARGS)

@@ -10,9 +10,10 @@ import httpx
 import pytest
 
 from opora_chassis.clock import host_now
-from opora_cli.backup.drill.outside import Expected, look, read_log, settle
+from opora_cli.backup.drill.outside import Expected, look, read_log
 from opora_cli.backup.drill.work import Acknowledgement, make_agreement
 from opora_cli.checks.gather import SurveyMail
+from opora_cli.checks.rest import settle
 from opora_cli.client import ServiceClient
 from opora_cli.endpoints import Endpoints, read_endpoints
 from tests.operations.documents import commands_of, run

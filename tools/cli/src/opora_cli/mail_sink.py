@@ -10,19 +10,49 @@ from aiosmtpd.controller import Controller
 _UNSAFE = re.compile(r"[^A-Za-z0-9@._+-]+")
 
 
-class MailSink:
-    """Accepts mail over SMTP and writes `NNNNNN-recipient.eml` files into a directory.
+class MailFolder:
+    """A directory of `NNNNNN-recipient.eml` files. Numbers go on from those already in it. Safe for several threads."""
 
-    A message is acknowledged only when its file is whole. Numbers go on from those already in the directory.
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._numbering = threading.Lock()
+        self._number = 0
+
+    @property
+    def received(self) -> int:
+        """How many messages the directory holds."""
+        return self._number
+
+    def open(self) -> None:
+        """Make the directory, or go on with what it holds."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        numbers = [int(path.name[:6]) for path in self.directory.glob("[0-9]" * 6 + "-*.eml")]
+        self._number = max(numbers, default=0)
+
+    def add(self, content: bytes, recipient: str) -> Path:
+        """Write one message; under its name there is never less than the whole."""
+        with self._numbering:
+            self._number += 1
+            number = self._number
+        path = self.directory / f"{number:06d}-{_UNSAFE.sub('_', recipient)[:80]}.eml"
+        unfinished = path.with_suffix(".unfinished")
+        unfinished.write_bytes(content)
+        unfinished.rename(path)
+        return path
+
+
+class MailSink:
+    """Accepts mail over SMTP and writes it into a folder.
+
+    A message is acknowledged only when its file is whole.
     """
 
     def __init__(self, directory: Path, *, host: str = "127.0.0.1", port: int | None = None) -> None:
         self.directory = directory
         self.host = host
         self.port = port or _free_port()
+        self._folder = MailFolder(directory)
         self._controller: Controller | None = None
-        self._numbering = threading.Lock()
-        self._number = 0
 
     @property
     def address(self) -> str:
@@ -32,13 +62,11 @@ class MailSink:
     @property
     def received(self) -> int:
         """How many messages the directory holds."""
-        return self._number
+        return self._folder.received
 
     def start(self) -> None:
         """Listen; returns when mail is accepted."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        numbers = [int(path.name[:6]) for path in self.directory.glob("[0-9]" * 6 + "-*.eml")]
-        self._number = max(numbers, default=0)
+        self._folder.open()
         self._controller = Controller(self, hostname=self.host, port=self.port, ready_timeout=10)
         self._controller.start()
 
@@ -50,14 +78,8 @@ class MailSink:
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
         """Write one message; called by the SMTP server."""
-        with self._numbering:
-            self._number += 1
-            number = self._number
-        recipient = _UNSAFE.sub("_", envelope.rcpt_tos[0])[:80] if envelope.rcpt_tos else "nobody"
-        path = self.directory / f"{number:06d}-{recipient}.eml"
-        unfinished = path.with_suffix(".unfinished")
-        unfinished.write_bytes(envelope.original_content or b"")
-        unfinished.rename(path)
+        recipient = envelope.rcpt_tos[0] if envelope.rcpt_tos else "nobody"
+        self._folder.add(envelope.original_content or b"", recipient)
         return "250 Message accepted for the files"
 
 

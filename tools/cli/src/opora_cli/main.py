@@ -7,6 +7,7 @@ import typer
 from opora_cli import stack_commands
 from opora_cli.backup.commands import backup_app, republish, restore
 from opora_cli.backup.drill.commands import drill
+from opora_cli.chaos.commands import chaos
 from opora_cli.conformance.command import conformance
 from opora_cli.console import err
 from opora_cli.contracts_commands import contracts_app
@@ -47,6 +48,7 @@ app.add_typer(backup_app, name="backup")
 app.command()(restore)
 app.command()(republish)
 app.command()(drill)
+app.command()(chaos)
 app.command("mail-sink")(mail_sink)
 app.add_typer(topics_app, name="topics")
 app.add_typer(keys_app, name="keys")

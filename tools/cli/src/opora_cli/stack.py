@@ -6,7 +6,7 @@ import secrets
 import string
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,6 +19,21 @@ _INTERNAL_KEYS = ("notify_intake_key", "notify_feedback_key")
 
 
 @dataclass(frozen=True, slots=True)
+class Crew:
+    """Processes of one service that do the same."""
+
+    service: str
+    roles: tuple[str, ...]
+    count: int = 1
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What its processes are called: the service, its roles unless it has all, a number where there are several."""
+        name = "-".join([self.service, *(role for role in self.roles if role != "all")])
+        return (name,) if self.count == 1 else tuple(f"{name}-{number}" for number in range(1, self.count + 1))
+
+
+@dataclass(frozen=True, slots=True)
 class StackOptions:
     """How a platform is to run."""
 
@@ -28,10 +43,18 @@ class StackOptions:
     """Which services run; a replay needs two of them."""
     split: bool = False
     """A process per role instead of one per service."""
+    crews: tuple[Crew, ...] = ()
+    """Which processes run instead; those of a service that serve come first."""
     smtp: str | None = None
     """HOST:PORT of a mail server; None takes the local sink."""
     settings_at_launch: Callable[[], Mapping[str, str]] = dict
     """Further `OPORA_…` settings for every service, asked for once, when the servers run and the services are next."""
+    kafka_listeners: Mapping[str, int] = field(default_factory=dict)
+    """Further listeners of the broker, by service in capitals, and the ports that they tell their clients."""
+    route: Callable[[str, str, str], str] = lambda _service, _server, address: address
+    """(service, server, HOST:PORT) to the HOST:PORT by which the service reaches it; `kafka`, `postgres` or `smtp`."""
+    runner: tuple[str, ...] = ("-m",)
+    """How Python is told to run a service's module."""
 
     @property
     def data_directory(self) -> Path:
@@ -62,11 +85,12 @@ class ProcessPlan:
     service: str
     roles: tuple[str, ...]
     port: int
+    runner: tuple[str, ...] = ("-m",)
 
     @property
     def command(self) -> tuple[str, ...]:
         """The command line."""
-        return (sys.executable, "-m", f"opora_{self.service}", *self.roles)
+        return (sys.executable, *self.runner, f"opora_{self.service}", *self.roles)
 
     @property
     def url(self) -> str:
@@ -95,12 +119,16 @@ def plan_processes(options: StackOptions, previous: Endpoints | None) -> list[Pr
         for process in service.processes
     }
     plans: list[ProcessPlan] = []
-    for service in options.services:
-        roles = [(role,) for role in ROLES] if options.split else [("all",)]
-        for roles_of_process in roles:
-            name = f"{service}-{roles_of_process[0]}" if options.split else service
-            plans.append(ProcessPlan(name, service, roles_of_process, _port(ports.get(name), plans)))
+    for crew in options.crews or _usual_crews(options):
+        for name in crew.names:
+            port = _port(ports.get(name), plans)
+            plans.append(ProcessPlan(name, crew.service, crew.roles, port, options.runner))
     return plans
+
+
+def _usual_crews(options: StackOptions) -> list[Crew]:
+    roles = [(role,) for role in ROLES] if options.split else [("all",)]
+    return [Crew(service, each) for service in options.services for each in roles]
 
 
 def load_secrets(options: StackOptions) -> Secrets:

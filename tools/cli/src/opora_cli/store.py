@@ -1,7 +1,7 @@
 """The SQL of the command: making databases and roles, and looking at what every service's database has."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -88,3 +88,55 @@ async def dead_letter(connection: Any, dead_letter_id: Any) -> Any | None:
         " raw_key, value, headers::text as headers from dead_letters where id = $1",
         dead_letter_id,
     )
+
+
+async def copy_table(source_dsn: str, target_dsn: str, table: str) -> None:
+    """Make the target's table hold exactly the rows of the source's; both have the same columns."""
+    if not _NAME.fullmatch(table):
+        raise ValueError(f"{table!r} is no plain name")
+    source, target = await connect(source_dsn), await connect(target_dsn)
+    try:
+        rows = bytearray()
+
+        async def take(chunk: bytes) -> None:
+            rows.extend(chunk)
+
+        async def given() -> AsyncIterator[bytes]:
+            yield bytes(rows)
+
+        await source.copy_from_table(table, output=take, format="binary")
+        async with target.transaction():
+            await target.execute(f"delete from {table}")
+            await target.copy_to_table(table, source=given(), format="binary")
+    finally:
+        await source.close()
+        await target.close()
+
+
+async def terminate_session(dsn: str, share: float) -> str:
+    """End one of the database's sessions, as an administrator would, and name it; `share` (0 to 1) says which.
+
+    Returns "none" when there is no other session of this role.
+    """
+    connection = await connect(dsn)
+    try:
+        sessions = await connection.fetch(
+            "select pid, application_name from pg_stat_activity where datname = current_database()"
+            " and usename = current_user and backend_type = 'client backend' and pid <> pg_backend_pid() order by pid"
+        )
+        if not sessions:
+            return "none"
+        victim = sessions[min(len(sessions) - 1, int(len(sessions) * share))]
+        await connection.execute("select pg_terminate_backend($1)", victim["pid"])
+        return str(victim["application_name"])
+    finally:
+        await connection.close()
+
+
+async def forget_guards(dsn: str) -> None:
+    """Lose what a service's consumers know of the facts that they have applied."""
+    connection = await connect(dsn)
+    try:
+        await connection.execute("delete from applied")
+    finally:
+        await connection.close()

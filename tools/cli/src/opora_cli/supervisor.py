@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from opora_cli.stack import (
 )
 from opora_embedded import EmbeddedServerError, Kafka, Postgres, cache_directory, prepare_jars
 from opora_embedded.guarded import GuardedProcess, Order
+from opora_embedded.server import EmbeddedServer
 
 Report = Callable[[str], None]
 
@@ -56,6 +58,11 @@ class RunningProcess:
     crashes_in_a_row: int = 0
     next_start_at: float = 0.0
 
+    @property
+    def pid(self) -> int | None:
+        """Its process id; None while it does not run."""
+        return None if self.process is None else self.process.pid
+
 
 @dataclass(slots=True)
 class Supervisor:
@@ -69,8 +76,10 @@ class Supervisor:
     processes: dict[str, RunningProcess] = field(default_factory=dict)
     endpoints: Endpoints | None = None
     mail_sink: MailSink | None = None
-    _kafka: Kafka | None = None
-    _postgres: Postgres | None = None
+    servers: dict[str, EmbeddedServer] = field(default_factory=dict)
+    """`kafka` and `postgres`."""
+    held: set[str] = field(default_factory=set)
+    """Processes and servers that stay down when they end."""
     _servers_starting: asyncio.Future[Any] | None = None
 
     async def start(self) -> Endpoints:
@@ -108,8 +117,7 @@ class Supervisor:
             await asyncio.wait([self._servers_starting])
         started = [running for running in self.processes.values() if running.process is not None]
         await asyncio.gather(*(asyncio.to_thread(_end, running, grace_seconds) for running in started))
-        servers = [server for server in (self._kafka, self._postgres) if server is not None]
-        await asyncio.gather(*(asyncio.to_thread(server.stop, grace_seconds) for server in servers))
+        await asyncio.gather(*(asyncio.to_thread(server.stop, grace_seconds) for server in self.servers.values()))
         if self.mail_sink is not None:
             await asyncio.to_thread(self.mail_sink.stop)
 
@@ -134,9 +142,9 @@ class Supervisor:
         if not cache_directory().is_dir():
             await asyncio.to_thread(prepare_jars, report=self.report)
         self.report("starting Apache Kafka and PostgreSQL")
-        self._kafka = Kafka(options.data_directory / "kafka")
-        self._postgres = Postgres(options.data_directory / "postgres")
-        kafka, postgres = self._kafka, self._postgres
+        kafka = Kafka(options.data_directory / "kafka", further_listeners=options.kafka_listeners)
+        postgres = Postgres(options.data_directory / "postgres")
+        self.servers |= {"kafka": kafka, "postgres": postgres}
         self._servers_starting = asyncio.gather(asyncio.to_thread(kafka.start), asyncio.to_thread(postgres.start))
         # A thread cannot be cancelled: whoever stops us while the servers start waits for them first.
         await asyncio.shield(self._servers_starting)
@@ -152,12 +160,14 @@ class Supervisor:
         urls = {plan.service: plan.url for plan in reversed(plans)}
         further = options.settings_at_launch()
         for plan in plans:
+            route = partial(options.route, plan.service)
+            postgres_address = f"127.0.0.1:{postgres.port}"
             settings = service_settings(
                 plan,
                 urls=urls,
-                dsn=dsn_of[plan.service],
-                kafka_bootstrap=kafka.bootstrap,
-                smtp=smtp,
+                dsn=dsn_of[plan.service].replace(postgres_address, route("postgres", postgres_address)),
+                kafka_bootstrap=route("kafka", _kafka_address(kafka, plan.service, options.kafka_listeners)),
+                smtp=route("smtp", smtp),
                 known=known,
             )
             self.processes[plan.name] = RunningProcess(plan, self._order(plan, {**settings, **further}))
@@ -226,12 +236,12 @@ class Supervisor:
             )
             running.next_start_at = time.monotonic() + wait_seconds
             self.report(f"{running.plan.name} ended ({_exit_words(exit_code)}); restarting in {wait_seconds:.1f} s")
-        if time.monotonic() >= running.next_start_at:
+        if time.monotonic() >= running.next_start_at and running.plan.name not in self.held:
             await self._launch(running)
 
     async def _keep_servers(self) -> None:
-        for server in (self._kafka, self._postgres):
-            if server is not None and not server.running:
+        for name, server in self.servers.items():
+            if not server.running and name not in self.held:
                 self.report(f"{server.name} ended; restarting it")
                 await asyncio.to_thread(server.start)
 
@@ -270,6 +280,11 @@ def shorten_log(path: Path) -> None:
     """Keep what the log has as `<name>.log.1` and begin it anew; its writer appends, so it needs not know."""
     shutil.copyfile(path, path.with_suffix(".log.1"))
     os.truncate(path, 0)
+
+
+def _kafka_address(kafka: Kafka, service: str, listeners: Mapping[str, int]) -> str:
+    name = service.upper()
+    return f"127.0.0.1:{kafka.listener_port(name)}" if name in listeners else kafka.bootstrap
 
 
 async def _prepare_databases(

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -15,10 +15,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from opora_cli import store
-from opora_cli.checks.history import Clock, ServiceState
+from opora_cli.checks.history import Clock, Record, ServiceState
 from opora_cli.checks.store import known_tickets, messages_in_hand
 from opora_contracts import TOPICS, Event
 from opora_contracts.codec import decode
+from opora_contracts.envelope import identity_of
 from opora_contracts.errors import UndecodableEvent
 from opora_contracts.topics import PROGRESS
 from opora_contracts.vocabulary import Metric
@@ -38,11 +39,13 @@ class Reader(Protocol):
 class TopicReader:
     """Follows every fact topic from its beginning, in no consumer group. `events` grows while `follow` runs.
 
+    `records` are the same with their places, and those that hold no known event; a partition's in order of offset.
     Progress marks are left out: there are four a second, and they tell nothing about a ticket.
     """
 
     def __init__(self, bootstrap: str) -> None:
         self.events: dict[str, list[Event[Any]]] = {topic.name: [] for topic in TOPICS if topic is not PROGRESS}
+        self.records: dict[str, list[Record]] = {name: [] for name in self.events}
         self.undecodable = 0
         self._bootstrap = bootstrap
         self._consumer: AIOKafkaConsumer | None = None
@@ -80,21 +83,38 @@ class TopicReader:
     async def _read_some(self) -> None:
         batches = await self._connected().getmany(timeout_ms=_POLL_MS, max_records=2000)
         for partition, records in batches.items():
-            for record in records:
-                try:
-                    event = decode(
-                        record.key, record.value, record.headers, partition=record.partition, offset=record.offset
-                    )
-                except UndecodableEvent:
-                    self.undecodable += 1
-                    continue
-                if isinstance(event, Event):
-                    self.events[partition.topic].append(event)
+            for raw in records:
+                record = _record(raw)
+                self.records[partition.topic].append(record)
+                self.undecodable += record.problem is not None
+                if record.event is not None:
+                    self.events[partition.topic].append(record.event)
 
     def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:
             raise RuntimeError("call start() first")
         return self._consumer
+
+
+def _record(raw: Any) -> Record:
+    event, problem = None, None
+    try:
+        decoded = decode(raw.key, raw.value, raw.headers, partition=raw.partition, offset=raw.offset)
+        event = decoded if isinstance(decoded, Event) else None
+    except UndecodableEvent as error:
+        problem = error.reason_code.value
+    source, event_id = identity_of(raw.value, raw.headers)
+    return Record(
+        topic=raw.topic,
+        partition=raw.partition,
+        offset=raw.offset,
+        timestamp=datetime.fromtimestamp(raw.timestamp / 1000, UTC),
+        key=(raw.key or b"").decode("utf-8", "replace"),
+        event=event,
+        source=source,
+        event_id=event_id,
+        problem=problem,
+    )
 
 
 async def read_services(dsns: Mapping[str, str]) -> dict[str, ServiceState]:

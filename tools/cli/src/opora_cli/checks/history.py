@@ -26,6 +26,25 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """One record as it stands on its topic."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: datetime
+    """When it was written, by its writer's clock."""
+    key: str
+    event: Event[Any] | None
+    """None for what is of an unknown type or does not decode."""
+    source: str | None = None
+    event_id: str | None = None
+    """With `source`, the event as its publisher knows it, as far as that can be read."""
+    problem: str | None = None
+    """The code of the reason why it does not decode."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceState:
     """What one service's database holds."""
 

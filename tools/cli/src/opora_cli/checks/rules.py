@@ -47,7 +47,7 @@ def one_ticket_per_request(history: History) -> Finding:
     """The same foreign event makes one ticket, however often it is delivered."""
     counted = Counter(
         (event.data.external_source, event.data.external_id)
-        for event in history.tickets
+        for event in distinct(history.tickets)
         if isinstance(event.data, TicketCreated) and event.data.external_id is not None
     )
     violations = [f"{source} {name} made {count} tickets" for (source, name), count in counted.items() if count > 1]
@@ -72,8 +72,8 @@ def unbroken_order(history: History) -> Finding:
 
 def breached_once(history: History) -> Finding:
     """No clock is declared breached twice."""
-    counted = Counter(_clock(event) for event in _distinct(history.sla) if isinstance(event.data, SlaBreached))
-    violations = [f"{_named(clock)} was breached {count} times" for clock, count in counted.items() if count > 1]
+    counted = Counter(clock_of(event) for event in distinct(history.sla) if isinstance(event.data, SlaBreached))
+    violations = [f"{named(clock)} was breached {count} times" for clock, count in counted.items() if count > 1]
     return Finding("each breach is declared exactly once", len(counted), (*violations,))
 
 
@@ -81,21 +81,21 @@ def breached_not_early(history: History) -> Finding:
     """A breach is declared after its due date, and only where the target was not reached by then."""
     stops = _stops(history.tickets)
     withdrawn = {
-        _clock(event)
+        clock_of(event)
         for event in history.sla
         if isinstance(event.data, SlaCorrected) and event.data.after is not Outcome.BREACHED
     }
-    breaches = [event for event in _distinct(history.sla) if isinstance(event.data, SlaBreached)]
+    breaches = [event for event in distinct(history.sla) if isinstance(event.data, SlaBreached)]
     violations: list[str] = []
     for event in breaches:
-        clock, due_at = _clock(event), event.data.due_at
+        clock, due_at = clock_of(event), event.data.due_at
         if event.data.detected_at < due_at:
             violations.append(
-                f"{_named(clock)} was declared breached {due_at - event.data.detected_at} before it was due"
+                f"{named(clock)} was declared breached {due_at - event.data.detected_at} before it was due"
             )
         in_time = [stop for stop in stops.get(clock, ()) if stop <= due_at]
         if in_time and clock not in withdrawn:
-            violations.append(f"{_named(clock)} was declared breached, but the target was reached at {in_time[0]}")
+            violations.append(f"{named(clock)} was declared breached, but the target was reached at {in_time[0]}")
     return Finding("no breach is early or false", len(breaches), (*violations,))
 
 
@@ -104,8 +104,8 @@ def due_means_breached(history: History) -> Finding:
     due: dict[Clock, datetime | None] = {}
     judged: set[Clock] = set()
     violations: list[str] = []
-    for event in _distinct(history.sla):
-        fact, clock = event.data, _clock(event)
+    for event in distinct(history.sla):
+        fact, clock = event.data, clock_of(event)
         match fact:
             case SlaStarted() | SlaResumed():
                 due[clock] = fact.due_at
@@ -119,14 +119,14 @@ def due_means_breached(history: History) -> Finding:
             case SlaMet():
                 judged.add(clock)
                 if fact.due_at is not None and fact.stopped_at > fact.due_at:
-                    violations.append(f"{_named(clock)} was called met at {fact.stopped_at}, due {fact.due_at}")
+                    violations.append(f"{named(clock)} was called met at {fact.stopped_at}, due {fact.due_at}")
             case _:
                 pass
     # A new priority moves the due date without a fact of its own: for such tickets sla's own list has to do.
     retargeted = _retargeted(history.tickets)
     stated = {clock: due_at for clock, due_at in due.items() if clock[0] not in retargeted and clock not in judged}
     overdue = [
-        f"{_named(clock)} was due at {due_at} and nothing was declared"
+        f"{named(clock)} was due at {due_at} and nothing was declared"
         for clock, due_at in (stated | dict(history.open_clocks)).items()
         if due_at is not None and due_at < history.judged_until
     ]
@@ -137,7 +137,7 @@ def asked_once(history: History) -> Finding:
     """Each closed resolution of somebody who can be asked has one survey, and no (ticket, cycle) has two."""
     asked = Counter(
         (event.data.ticket_id, event.data.cycle)
-        for event in _distinct(history.feedback)
+        for event in distinct(history.feedback)
         if isinstance(event.data, SurveyRequested)
     )
     closed = {
@@ -162,7 +162,7 @@ def surveys_mailed(history: History) -> Finding:
     }
     asked = Counter(
         numbers.get(event.data.ticket_id, str(event.data.ticket_id))
-        for event in _distinct(history.feedback)
+        for event in distinct(history.feedback)
         if isinstance(event.data, SurveyRequested)
     )
     violations = [
@@ -209,7 +209,7 @@ def breach_lags_seconds(history: History) -> list[float]:
     """How long after its due date each breach was declared, in real seconds, smallest first."""
     return sorted(
         (event.data.detected_at - event.data.due_at).total_seconds() / history.clock_scale
-        for event in _distinct(history.sla)
+        for event in distinct(history.sla)
         if isinstance(event.data, SlaBreached)
     )
 
@@ -221,7 +221,7 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
-def _distinct(events: Iterable[Event[Any]]) -> list[Event[Any]]:
+def distinct(events: Iterable[Event[Any]]) -> list[Event[Any]]:
     """Each event once: a relay that died between sending and deleting sends again, under the same id."""
     seen: dict[tuple[str, str], Event[Any]] = {}
     for event in events:
@@ -262,10 +262,12 @@ def _external(request: Acknowledged) -> tuple[str | None, str | None]:
     return request.external or (None, None)
 
 
-def _clock(event: Event[Any]) -> Clock:
+def clock_of(event: Event[Any]) -> Clock:
+    """The clock that a fact of sla is about."""
     return (event.data.ticket_id, event.data.metric, event.data.cycle)
 
 
-def _named(clock: Clock) -> str:
+def named(clock: Clock) -> str:
+    """The clock as a report names it."""
     ticket_id, metric, cycle = clock
     return f"ticket {ticket_id} {metric} cycle {cycle}"

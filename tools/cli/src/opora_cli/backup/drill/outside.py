@@ -1,7 +1,6 @@
 """The restored platform as it looks from outside: topics, databases, interfaces, mail; and what must be true of it."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from opora_cli.backup.cut import KEPT_TOPICS
 from opora_cli.backup.drill.work import HISTORY, Acknowledgement
-from opora_cli.checks.gather import consumer_lags, read_mail, read_open_clocks, read_services, survey_link
+from opora_cli.checks.gather import read_mail, read_open_clocks, read_services, survey_link
 from opora_cli.checks.history import Acknowledged, Finding, History, ServiceState
 from opora_cli.checks.rules import check
 from opora_cli.client import ServiceClient
@@ -24,8 +23,6 @@ from opora_contracts import Event, decode
 from opora_contracts.errors import UndecodableEvent
 from opora_contracts.tickets import TicketCreated
 
-_SETTLE_SECONDS = 900.0
-_STILL_SECONDS = 60.0
 _LOOK_SECONDS = 0.25
 _POLL_MS = 500
 _HISTORY_HEADER = "ce_importid"
@@ -85,47 +82,6 @@ def _take(log: Log, topic: str, record: Any) -> None:
         return
     if isinstance(event, Event):
         log.live[topic].append(event)
-
-
-async def settle(endpoints: Endpoints, until: datetime) -> None:
-    """Return when every fact has had its effects and every clock is judged up to `until`.
-
-    Raises CommandError when nothing moves any more and it is not so.
-    """
-    clock = time.monotonic
-    deadline = moved_at = clock()
-    deadline += _SETTLE_SECONDS
-    seen: object = None
-    sla = ServiceClient("sla", endpoints.services["sla"].url, endpoints.api_key)
-    dsns = {name: service.database_dsn for name, service in endpoints.services.items()}
-    try:
-        while clock() < min(deadline, moved_at + _STILL_SECONDS):
-            waiting = await _waiting(endpoints, dsns, sla, until)
-            if not waiting:
-                return
-            if waiting != seen:
-                seen, moved_at = waiting, clock()
-            await asyncio.sleep(_LOOK_SECONDS)
-    finally:
-        await sla.close()
-    raise CommandError(f"the platform does not come to rest: {seen}", next_command="opora doctor")
-
-
-async def _waiting(endpoints: Endpoints, dsns: dict[str, str], sla: ServiceClient, until: datetime) -> dict[str, Any]:
-    """What is not done yet; empty when all is."""
-    lags = {service: lag for service, lag in (await consumer_lags(endpoints.kafka_bootstrap)).items() if lag}
-    if lags:
-        return {"not consumed": lags}
-    services = await read_services(dsns)
-    outboxes = {name: state.outbox_rows for name, state in services.items() if state.outbox_rows}
-    letters = services["notify"].messages_in_hand
-    if outboxes or letters:
-        return {"not published": outboxes, "not sent": letters}
-    status = await sla.get("/v1/status")
-    watermarks = [datetime.fromisoformat(watermark) for watermark in status["watermarks"].values()]
-    if not watermarks or min(watermarks) < until or status["waiting_for_judgement"]:
-        return {"judged until": min(watermarks, default=None), "waiting": status["waiting_for_judgement"]}
-    return {}
 
 
 @dataclass(frozen=True, slots=True)

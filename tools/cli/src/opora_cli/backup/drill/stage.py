@@ -15,10 +15,11 @@ from pathlib import Path
 import psutil
 
 from opora_chassis.clock import host_now
-from opora_cli.backup.drill.outside import Expected, look, settle
+from opora_cli.backup.drill.outside import Expected, look
 from opora_cli.backup.drill.work import Desk, load_history, make_agreement
 from opora_cli.backup.manifest import read_manifest
 from opora_cli.checks.history import Finding
+from opora_cli.checks.rest import settle
 from opora_cli.client import ServiceClient
 from opora_cli.endpoints import Endpoints, read_endpoints, running_supervisor
 from opora_cli.errors import CommandError

@@ -1,0 +1,19 @@
+"""The short tier: everything that is promised, checked from outside after a platform of many processes was broken."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.operations.platforms import opora
+
+SEED = "1"
+
+
+@pytest.mark.slow
+async def test_the_short_tier_holds(tmp_path: Path) -> None:
+    """Kills, lost answers, a suspended consumer, copies, poison, mail trouble: every invariant holds."""
+    ended = await opora("chaos", "--seed", SEED, "--json", "--directory", str(tmp_path))
+    assert ended.code == 0, ended.output + ended.errors
+    report = json.loads(ended.output)
+    assert report["holds"]

@@ -1,0 +1,1 @@
+"""Faults on purpose: a platform of many processes under load, broken by a seeded plan, judged from outside."""

@@ -1,0 +1,80 @@
+"""What the nemesis does to the log itself: records put on it again, groups that begin anew."""
+
+import asyncio
+import time
+from random import Random
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from opora_chassis.consume.consumers import group_of
+from opora_cli.errors import CommandError
+from opora_contracts import TOPICS
+from opora_contracts.topics import PROGRESS
+
+_MOST_COPIES = 4
+_GROUP_SECONDS = 30.0
+_LOOK_SECONDS = 0.25
+
+
+async def redeliver(bootstrap: str, random: Random, seconds: float) -> int:
+    """For so long, put each new record of every topic on its partition 0 to 4 more times; returns how many copies.
+
+    Progress marks stay as they are: nothing tells one from its copy. A record is copied once, its copies are not.
+    """
+    topics = [topic for topic in TOPICS if topic is not PROGRESS]
+    partitions = [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
+    copies, mine = 0, set[tuple[str, int, int]]()
+    await asyncio.gather(consumer.start(), producer.start())
+    try:
+        consumer.assign(partitions)
+        await consumer.seek_to_end(*partitions)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            for records in (await consumer.getmany(timeout_ms=100)).values():
+                for record in records:
+                    if (record.topic, record.partition, record.offset) in mine:
+                        continue
+                    for _ in range(random.randint(0, _MOST_COPIES)):
+                        written = await producer.send_and_wait(
+                            record.topic, record.value, record.key, record.partition, headers=list(record.headers)
+                        )
+                        mine.add((written.topic, written.partition, written.offset))
+                        copies += 1
+    finally:
+        await asyncio.gather(consumer.stop(), producer.stop())
+    return copies
+
+
+async def rewind(bootstrap: str, service: str) -> list[str]:
+    """Set the service's groups back to the beginning of their topics; returns their names.
+
+    Its consumers must be down: a group with members is waited for, until their sessions are over.
+    Raises CommandError when one is not empty after 30 s.
+    """
+    topics = [topic for topic in TOPICS if service in topic.consumers and topic is not PROGRESS]
+    for topic in topics:
+        group = group_of(service, topic.name)
+        partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
+        await consumer.start()
+        try:
+            consumer.assign(partitions)
+            deadline = time.monotonic() + _GROUP_SECONDS
+            while not await _committed(consumer, dict.fromkeys(partitions, 0)):
+                if time.monotonic() > deadline:
+                    raise CommandError(f"the group {group} still has members")
+                await asyncio.sleep(_LOOK_SECONDS)
+        finally:
+            await consumer.stop()
+    return [group_of(service, topic.name) for topic in topics]
+
+
+async def _committed(consumer: AIOKafkaConsumer, offsets: dict[TopicPartition, int]) -> bool:
+    try:
+        await consumer.commit(offsets)
+    except KafkaError:
+        return False
+    return True

@@ -1,0 +1,211 @@
+"""Injects faults as the plan says, heals them, and notes what really happened."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+from opora_chassis.clock import host_now
+from opora_cli import store
+from opora_cli.chaos import failpoints
+from opora_cli.chaos.log import redeliver, rewind
+from opora_cli.chaos.plan import Fault, Round
+from opora_cli.chaos.record import Injected, Journal
+from opora_cli.chaos.stage import Stage
+from opora_cli.errors import CommandError
+
+Inject = Callable[[Stage, Fault, Random], Awaitable[str]]
+"""Breaks, waits out the fault's seconds, heals; returns a detail worth noting."""
+
+_NOTICED_SECONDS = 0.5
+"""Until the supervisor has seen that a process ended."""
+_START_SECONDS = 30.0
+_LOOK_SECONDS = 0.1
+
+
+async def play(stage: Stage, of: Round, random: Random, journal: Journal) -> None:
+    """Inject every fault of the round at its time; returns when all are healed and the round's seconds are over."""
+    began = time.monotonic()
+    seeds = [random.getrandbits(64) for _ in of.faults]
+    async with asyncio.TaskGroup() as group:
+        for fault, seed in zip(of.faults, seeds, strict=True):
+            group.create_task(_play(stage, fault, Random(seed), began, journal))
+    await asyncio.sleep(max(0.0, began + of.seconds - time.monotonic()))
+
+
+async def _play(stage: Stage, fault: Fault, random: Random, began: float, journal: Journal) -> None:
+    await asyncio.sleep(max(0.0, began + fault.at_seconds - time.monotonic()))
+    began_at = host_now()
+    detail = await FAULTS[fault.kind](stage, fault, random)
+    journal.write(
+        Injected(
+            name=fault.options.get("state", fault.options.get("mode", fault.kind)),
+            target=fault.target or "all",
+            began_at=began_at,
+            ended_at=host_now(),
+            detail=detail,
+        )
+    )
+
+
+async def _kill(stage: Stage, fault: Fault, _random: Random) -> str:
+    stage.signal(fault.target, signal.SIGKILL)
+    await asyncio.sleep(_NOTICED_SECONDS)
+    await stage.ready(fault.target)
+    return ""
+
+
+async def _failpoint(stage: Stage, fault: Fault, random: Random) -> str:
+    """Restart the process so that it kills itself at the point; after that it runs as ever."""
+    point, passes = fault.options["point"], random.randint(2, 6)
+    running = stage.process(fault.target)
+    plain = running.order
+    python, *arguments = plain.command
+    module = arguments.index(f"opora_{running.plan.service}")
+    command = (python, "-m", failpoints.MODULE, f"{point}:{passes}", *arguments[module:])
+    pid = running.pid
+    running.order = replace(plain, command=command)
+    try:
+        stage.signal(fault.target, signal.SIGKILL)
+        await _until(lambda: running.pid not in {None, pid}, _START_SECONDS)
+        pid = running.pid
+    finally:
+        running.order = plain  # it may pass the point before it is ready
+    with suppress(CommandError):
+        await stage.ready(fault.target)
+    await _until(lambda: running.pid != pid, fault.seconds)
+    reached = running.pid != pid
+    if not reached:
+        stage.signal(fault.target, signal.SIGKILL)
+        await asyncio.sleep(_NOTICED_SECONDS)
+    await stage.ready(fault.target)
+    return f"{point}, pass {passes}" + ("" if reached else ": not reached")
+
+
+async def _until(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:  # noqa: ASYNC110  the supervisor tells nobody
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _kill_all(stage: Stage, _fault: Fault, _random: Random) -> str:
+    names = list(stage.supervisor.processes)
+    for name in names:
+        stage.signal(name, signal.SIGKILL)
+    await asyncio.sleep(_NOTICED_SECONDS)
+    await stage.ready(*names)
+    return f"{len(names)} processes"
+
+
+async def _kill_server(stage: Stage, fault: Fault, _random: Random) -> str:
+    held = stage.supervisor.held
+    held.add(fault.target)
+    await asyncio.to_thread(stage.supervisor.servers[fault.target].kill)
+    await asyncio.sleep(fault.seconds)
+    held.discard(fault.target)
+    await stage.server_up(fault.target)
+    return f"away for {fault.seconds:.1f} s and its start"
+
+
+async def _leave(stage: Stage, fault: Fault, _random: Random) -> str:
+    held = stage.supervisor.held
+    held.add(fault.target)
+    stage.signal(fault.target, signal.SIGTERM)
+    await asyncio.sleep(fault.seconds)
+    held.discard(fault.target)
+    await stage.ready(fault.target)
+    return ""
+
+
+async def _suspend(stage: Stage, fault: Fault, _random: Random) -> str:
+    stage.signal(fault.target, signal.SIGSTOP)
+    await asyncio.sleep(fault.seconds)
+    stage.signal(fault.target, signal.SIGCONT)
+    return f"{fault.seconds:.0f} s"
+
+
+async def _terminate_backend(stage: Stage, fault: Fault, random: Random) -> str:
+    dsn = stage.endpoints.services[fault.target].database_dsn
+    return await store.terminate_session(dsn, random.random())
+
+
+async def _redeliver(stage: Stage, fault: Fault, random: Random) -> str:
+    count = await redeliver(stage.kafka.bootstrap, random, fault.seconds)
+    return f"{count} records put on their topics again"
+
+
+async def _rewind(stage: Stage, fault: Fault, _random: Random) -> str:
+    """The service's consumers begin at offset 0; with `guards: lost`, not knowing that they were there before."""
+    names = [
+        name
+        for name, running in stage.supervisor.processes.items()
+        if running.plan.service == fault.target and {"consume", "all"} & set(running.plan.roles)
+    ]
+    stage.supervisor.held.update(names)
+    for name in names:
+        stage.signal(name, signal.SIGKILL)
+    groups = await rewind(stage.kafka.bootstrap, fault.target)
+    if fault.options.get("guards") == "lost":
+        await store.forget_guards(stage.endpoints.services[fault.target].database_dsn)
+    stage.supervisor.held.difference_update(names)
+    await stage.ready(*names)
+    return ", ".join(groups)
+
+
+async def _poison(_stage: Stage, fault: Fault, _random: Random) -> str:
+    # The driver's foreign systems publish broken events while this fault lasts; see driver.Driver.poison.
+    await asyncio.sleep(fault.seconds)
+    return ""
+
+
+async def _smtp(stage: Stage, fault: Fault, _random: Random) -> str:
+    box, mode = stage.letterbox, fault.options["mode"]
+    modes: dict[str, Callable[[], None]] = {
+        "slow": lambda: box.slow(1.5),
+        "reject_temporarily": box.reject_temporarily,
+        "drop": box.drop,
+    }
+    modes[mode]()
+    await asyncio.sleep(fault.seconds)
+    box.accept()
+    return ""
+
+
+async def _webhook(stage: Stage, fault: Fault, _random: Random) -> str:
+    modes = {"fail": stage.hookbox.fail, "hang": stage.hookbox.hang}
+    modes[fault.options["mode"]]()
+    await asyncio.sleep(fault.seconds)
+    stage.hookbox.accept()
+    return ""
+
+
+async def _link(stage: Stage, fault: Fault, _random: Random) -> str:
+    link = stage.links[fault.target]
+    options: dict[str, Any] = dict(fault.options)
+    state = options.pop("state")
+    cuts, triggered = link.cuts, link.triggered
+    getattr(link, state)(**options)
+    await asyncio.sleep(fault.seconds)
+    link.pass_through()
+    return f"{link.cuts - cuts} cuts, {link.triggered - triggered} answers lost"
+
+
+FAULTS: dict[str, Inject] = {
+    "kill": _kill,
+    "failpoint": _failpoint,
+    "kill_all": _kill_all,
+    "kill_server": _kill_server,
+    "leave": _leave,
+    "suspend": _suspend,
+    "terminate_backend": _terminate_backend,
+    "redeliver": _redeliver,
+    "rewind": _rewind,
+    "poison": _poison,
+    "smtp": _smtp,
+    "webhook": _webhook,
+    "link": _link,
+}
