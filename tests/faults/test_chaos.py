@@ -13,7 +13,7 @@ SEED = "1"
 @pytest.mark.slow
 async def test_the_short_tier_holds(tmp_path: Path) -> None:
     """Kills, lost answers, a suspended consumer, copies, poison, mail trouble: every invariant holds."""
-    ended = await opora("chaos", "--seed", SEED, "--json", "--directory", str(tmp_path))
+    ended = await opora("chaos", "--seed", SEED, "--rate", "2", "--json", "--directory", str(tmp_path))
     assert ended.code == 0, ended.output + ended.errors
     report = json.loads(ended.output)
     assert report["holds"]

@@ -14,9 +14,9 @@ from opora_cli.chaos.record import Attempt, Outcome
 from opora_contracts import Event
 from opora_contracts.sla import SlaMet
 from opora_contracts.topics import FEEDBACK, SLA, TICKETS
-from opora_contracts.vocabulary import MessageChannel
+from opora_contracts.vocabulary import AuthorKind, MessageChannel
 from tools.cli.tests.test_cli_chaos_invariants_world import calm, letter, records_of
-from tools.cli.tests.test_cli_chaos_oracle import MONITORING, at, created, noted, ticket
+from tools.cli.tests.test_cli_chaos_oracle import MONITORING, at, created, noted, replied, ticket
 
 ONE, TWO, FOUR, SEVEN, NINE = (str(ticket(number)) for number in (1, 2, 4, 7, 9))
 
@@ -118,9 +118,31 @@ def opened_by_nobody(seconds: float) -> Observation:
 
 def two_tickets_of_one_event() -> Observation:
     world = calm()
-    world.say(50.5, created(7, "alert-1"), cause="submit alert-1")
+    world.say(50.5, created(7, "alert-1"), cause="another event")
     world.forget(7, 50.5)
     return world.observe()
+
+
+def two_replies_of_one_event() -> Observation:
+    """A second reply was published, too; but the first one's event is behind both facts."""
+    world = calm()
+    world.attempts.append(acknowledged(action="submit_reply", external=(MONITORING, "alert-1"), ticket_id=None))
+    world.attempts[-1] = world.attempts[-1].model_copy(update={"outcome": Outcome.UNKNOWN})
+    world.say(53, replied(4, AuthorKind.CUSTOMER), cause="submit_reply alert-1")
+    return world.observe()
+
+
+def two_facts_of_one_number() -> Observation:
+    observation = calm().observe()
+    note = next(attempt for attempt in observation.attempts if attempt.action == "notes")
+    observation = replace(
+        observation, attempts=[*observation.attempts, note.model_copy(update={"key": "another note"})]
+    )
+
+    def double(events: list[Event[Any]]) -> list[Event[Any]]:
+        return [*events, *(replace(event, id="another") for event in events if event.type == "ticket.noted")]
+
+    return rewritten(observation, TICKETS.name, double)
 
 
 def a_write_with_two_effects() -> Observation:
@@ -193,6 +215,19 @@ def a_fact_kept_twice() -> Observation:
     return replace(observation, case_facts=[*observation.case_facts, (ticket_id, 77, event_id)])
 
 
+def a_closing_twice() -> Observation:
+    observation = calm().observe()
+    return replace(observation, closings=[*observation.closings, *observation.closings])
+
+
+def steps_that_sla_does_not_know_of() -> Observation:
+    return replace(calm().observe(), fired_steps=frozenset())
+
+
+def a_foreign_event_forgotten() -> Observation:
+    return retabled(calm().observe(), "intake", inbox=frozenset())
+
+
 def a_met_clock_told_twice() -> Observation:
     world = calm()
     told = next(event.data for event in world.events[SLA.name] if isinstance(event.data, SlaMet))
@@ -210,14 +245,15 @@ def a_met_clock_told_twice() -> Observation:
         (a_version_that_is_nowhere, {"I1"}, f"{ONE} version 9"),
         (a_version_acknowledged_twice, {"I2"}, f"{ONE} version 2"),
         (partial(opened_by_nobody, 20.05), {"I2"}, SEVEN),
-        # The foreign event has two effects: one ticket too many, and one event behind two facts.
-        (two_tickets_of_one_event, {"I2"}, "alert-1"),
+        (two_tickets_of_one_event, {"I2"}, "alert-1 made 2 tickets"),
+        (two_replies_of_one_event, {"I2"}, f"led to 2 ticket.replied, of ticket {FOUR}"),
         (a_write_with_two_effects, {"I2"}, f"{ONE} has 2 ticket.noted of at most 1 keys"),
         (partial(opened_by_nobody, 15), {"I3"}, SEVEN),
         (a_refused_write_with_an_effect, {"I3"}, f"{ONE} has 1 ticket.noted and nobody asked for one"),
         (a_fact_about_nothing, {"I3"}, f"{ONE}: survey.requested"),
         # On the topic and not in intake: a phantom, and an outbox that told more than was stored.
         (a_fact_that_is_not_stored, {"I3", "I4"}, f"{ONE}: ticket.noted (3)"),
+        (two_facts_of_one_number, {"I4"}, f"{ONE}: 2 different facts have the number 3"),
         (a_gap, {"I4", "I5"}, f"{ONE}: 4 follows 2"),
         (an_outbox_row_left, {"I4"}, "sla has 1 facts in its outbox"),
         (a_fact_that_sla_told_and_did_not_publish, {"I4"}, f"sla told 5 facts of {TWO}"),
@@ -225,6 +261,9 @@ def a_met_clock_told_twice() -> Observation:
         (a_fact_that_was_not_applied, {"I5"}, f"notify applied {TWO}"),
         (a_message_twice, {"I6"}, ONE),
         (a_fact_kept_twice, {"I6"}, ONE),
+        (a_closing_twice, {"I6"}, f"{ONE} cycle 1"),
+        (steps_that_sla_does_not_know_of, {"I6"}, ONE),
+        (a_foreign_event_forgotten, {"I6"}, f"{FOUR}: intake does not know"),
         (a_met_clock_told_twice, {"I6"}, ONE),
     ],
 )

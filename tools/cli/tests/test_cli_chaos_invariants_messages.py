@@ -97,7 +97,7 @@ KILL = fault("kill", "notify-timers-2", 0.5, 3)
         (without_its_webhook, f"{ONE}: message"),
         (with_its_webhook_refused, f"{ONE}: message"),
         (never_planned, f"{ONE}: customer:"),
-        (partial(in_state, "sending"), f"{ONE}: message"),
+        (partial(in_state, "sending", "the mail server answered 451"), f"{ONE}: message"),
         (partial(in_state, "failed"), f"{ONE}: message"),
         (copied, f"{ONE}: message"),
         (copied_webhook, f"{ONE}: message"),
@@ -150,7 +150,12 @@ def asked_and_not_stored() -> Observation:
     return replace(calm().observe(), surveys=[])
 
 
-@pytest.mark.parametrize("broken", [asked_twice, never_asked, asked_and_not_stored])
+def stored_and_not_asked() -> Observation:
+    observation = calm().observe()
+    return replace(observation, surveys=[*observation.surveys, replace(observation.surveys[0], survey_id="another")])
+
+
+@pytest.mark.parametrize("broken", [asked_twice, never_asked, asked_and_not_stored, stored_and_not_asked])
 def test_a_survey_too_many_or_too_few_is_reported(broken: Callable[[], Observation]) -> None:
     """Two surveys for one closing, none, or one that feedback does not know: each is I9, and names the ticket."""
     found = violated(broken())

@@ -214,6 +214,7 @@ class World:
             services={
                 "intake": ServiceTables(
                     tickets=everything,
+                    inbox=frozenset((REQUESTS.name, MONITORING, e.causation_id) for e in facts if e.causation_id),
                     dead_letters=[broken, queued],
                     parked=frozenset({(REQUESTS.name, "alert-2")}),
                 ),

@@ -20,6 +20,7 @@ from opora_cli.doctor.commands import examine
 from opora_cli.endpoints import Endpoints, running_supervisor
 from opora_cli.stack import StackOptions
 from opora_cli.supervisor import Supervisor, is_ready
+from opora_embedded import Postgres
 
 pytestmark = pytest.mark.slow
 _SERVICES = ("intake", "sla")
@@ -118,3 +119,26 @@ def _endpoints(supervisor: Supervisor) -> Endpoints:
 def _processes(module: str) -> list[psutil.Process]:
     """Our own children that run this module."""
     return [process for process in psutil.Process().children(recursive=True) if module in " ".join(process.cmdline())]
+
+
+async def test_a_server_that_does_not_start_is_tried_again(tmp_path: Path) -> None:
+    """A server that ends on a full disk takes the supervisor with it neither then nor at its next start."""
+    said: list[str] = []
+    postgres = Postgres(tmp_path / "postgres")
+    supervisor = Supervisor(StackOptions(directory=tmp_path), report=said.append)
+    supervisor.servers["postgres"] = postgres
+    postgres.start()
+    postgres.stop()
+    hidden = (tmp_path / "postgres/pgdata").rename(tmp_path / "postgres/hidden")
+    (tmp_path / "postgres/pgdata").mkdir()
+    stop = asyncio.Event()
+    watching = asyncio.create_task(supervisor.watch(stop))
+    try:
+        await wait_until(lambda: any("does not start" in line for line in said), _DEADLINE_SECONDS)
+        (tmp_path / "postgres/pgdata").rmdir()
+        hidden.rename(tmp_path / "postgres/pgdata")
+        await wait_until(lambda: postgres.running, _DEADLINE_SECONDS)
+    finally:
+        stop.set()
+        await watching
+        postgres.close()

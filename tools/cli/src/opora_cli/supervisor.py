@@ -44,6 +44,7 @@ _LOG_KEPT_BYTES = 10_000_000
 _STEADY_SECONDS = 10.0
 """A process that ran so long is restarted at once when it dies; one that dies sooner waits longer each time."""
 _GIVE_UP_CRASHES = 4
+_SERVER_PAUSE_SECONDS = 2.0
 
 
 @dataclass(slots=True)
@@ -81,6 +82,7 @@ class Supervisor:
     held: set[str] = field(default_factory=set)
     """Processes and servers that stay down when they end."""
     _servers_starting: asyncio.Future[Any] | None = None
+    _server_start_at: dict[str, float] = field(default_factory=dict)
 
     async def start(self) -> Endpoints:
         """Bring everything up and return where it is, once every process is ready.
@@ -241,9 +243,16 @@ class Supervisor:
 
     async def _keep_servers(self) -> None:
         for name, server in self.servers.items():
-            if not server.running and name not in self.held:
-                self.report(f"{server.name} ended; restarting it")
+            due_at = self._server_start_at.get(name, 0.0)
+            if server.running or name in self.held or time.monotonic() < due_at:
+                continue
+            self.report(f"{name} ended; restarting it")
+            try:
                 await asyncio.to_thread(server.start)
+            except (EmbeddedServerError, OSError) as error:
+                # A full disk, for instance: whoever makes room must not have to start the platform as well.
+                self._server_start_at[name] = time.monotonic() + _SERVER_PAUSE_SECONDS
+                self.report(f"{name} does not start; again in {_SERVER_PAUSE_SECONDS:.0f} s: {error}")
 
     async def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _READY_SECONDS
@@ -264,7 +273,8 @@ class Supervisor:
     def _shorten_logs(self) -> None:
         for path in self.options.log_directory.glob("*.log"):
             if path.stat().st_size > _LOG_KEPT_BYTES:
-                shorten_log(path)
+                with contextlib.suppress(OSError):  # no room for the copy: the disk is the operator's to clear
+                    shorten_log(path)
 
 
 async def is_ready(client: httpx.AsyncClient, url: str) -> bool:

@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,34 +50,26 @@ def chaos(
     same seed and rounds give the same faults. Exit codes: 0 every invariant holds, 1 one does not (it is named, and the
     command that runs it again), 2 no such round, 4 the platform did not start.
     """
-    from opora_cli.chaos.plan import CREWS, FULL, ROUNDS, SHORT
+    from opora_cli.chaos.plan import CREWS
     from opora_cli.chaos.reliability import with_run
-    from opora_cli.chaos.run import Options, play
+    from opora_cli.chaos.run import Options
 
     if listed:
-        for name, draw in ROUNDS.items():
-            out.print(f"{name:20} {(draw.__doc__ or '').strip()}", markup=False)
+        _list()
         return
-    names = tuple(rounds or (FULL if full else SHORT))
-    if unknown := [name for name in names if name not in ROUNDS]:
-        raise CommandError(
-            f"no such round: {', '.join(unknown)}", next_command="opora chaos --list", exit_code=UNUSABLE_INPUT
-        )
     options = Options(
-        rounds=names,
+        rounds=_chosen(rounds, full=full),
         seed=secrets.randbelow(_LARGEST_SEED) if seed is None else seed,
         crews=CREWS,
         stories_per_second=rate,
-        judge_each=full,
+        thorough=full,
     )
     home = directory / "chaos"
     lock = lock_directory(home)
     if lock is None:
         raise AlreadyRunningError(home, running_supervisor(home))
     try:
-        _clear(home)
-        _be_quiet()
-        verdicts = run(play(home, options, _timed(say)))
+        verdicts = _play_all(home, options, everything=full and rounds is None)
         holds = all(verdict.holds for verdict in verdicts)
         if holds and not keep:
             _clear(home)
@@ -90,6 +83,48 @@ def chaos(
         _print(options, verdicts, again=_again(options, full=full))
     if not holds:
         raise typer.Exit(PROBLEMS_FOUND)
+
+
+def _list() -> None:
+    from opora_cli.chaos.plan import ROUNDS
+
+    for name, draw in ROUNDS.items():
+        out.print(f"{name:20} {(draw.__doc__ or '').strip()}", markup=False)
+
+
+def _chosen(rounds: list[str] | None, *, full: bool) -> tuple[str, ...]:
+    """The rounds that were asked for, or those of the tier that this machine can play; what it cannot is told."""
+    from opora_cli.chaos.nemesis import faketime_library
+    from opora_cli.chaos.plan import FULL, ROUNDS, SHORT
+
+    if rounds:
+        if unknown := [name for name in rounds if name not in ROUNDS]:
+            raise CommandError(
+                f"no such round: {', '.join(unknown)}", next_command="opora chaos --list", exit_code=UNUSABLE_INPUT
+            )
+        return tuple(rounds)
+    names = FULL if full else SHORT
+    if "clock" in names and faketime_library() is None:
+        say("clock: not run, because libfaketime is not installed (apt-get install faketime)")
+        return tuple(name for name in names if name != "clock")
+    return names
+
+
+def _play_all(home: Path, options: "Options", *, everything: bool) -> "list[Verdict]":
+    """The options' rounds, and full disks on a platform of their own when everything was asked for."""
+    from opora_cli.chaos.disks import can_mount
+    from opora_cli.chaos.run import play
+
+    _be_quiet()
+    _clear(home)
+    verdicts = run(play(home, options, _timed(say)))
+    if everything and all(verdict.holds for verdict in verdicts):
+        if can_mount():
+            _clear(home)
+            verdicts += run(play(home, replace(options, rounds=("disk-full",), thorough=False), _timed(say)))
+        else:
+            say("disk-full: not run, because only root can mount small disks")
+    return verdicts
 
 
 def _be_quiet() -> None:
@@ -124,7 +159,7 @@ def _document(options: "Options", verdicts: "list[Verdict]") -> dict[str, Any]:
     return {
         "seed": options.seed,
         "holds": all(verdict.holds for verdict in verdicts),
-        "sometimes": dict(verdicts[-1].sometimes) if verdicts else {},
+        "sometimes": _sometimes(verdicts),
         "rounds": [
             {
                 "rounds": [each.name for each in verdict.rounds],
@@ -145,6 +180,12 @@ def _document(options: "Options", verdicts: "list[Verdict]") -> dict[str, Any]:
             for verdict in verdicts
         ],
     }
+
+
+def _sometimes(verdicts: "list[Verdict]") -> dict[str, int]:
+    """Counts grow over the rounds of one platform; the longest of the platforms tells the most."""
+    counts = [dict(verdict.sometimes) for verdict in verdicts]
+    return max(counts, key=lambda each: sum(each.values()), default={})
 
 
 def _print(options: "Options", verdicts: "list[Verdict]", *, again: str) -> None:

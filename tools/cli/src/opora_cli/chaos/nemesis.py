@@ -6,12 +6,13 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import Any
 
 from opora_chassis.clock import host_now
 from opora_cli import store
-from opora_cli.chaos import failpoints
+from opora_cli.chaos import disks, failpoints
 from opora_cli.chaos.log import redeliver, rewind
 from opora_cli.chaos.plan import Fault, Round
 from opora_cli.chaos.record import Injected, Journal
@@ -111,6 +112,17 @@ async def _kill_server(stage: Stage, fault: Fault, _random: Random) -> str:
     return f"away for {fault.seconds:.1f} s and its start"
 
 
+async def _disk_full(stage: Stage, fault: Fault, _random: Random) -> str:
+    place = stage.supervisor.servers[fault.target].data_directory
+    filled = await asyncio.to_thread(disks.fill, place)
+    try:
+        await asyncio.sleep(fault.seconds)
+    finally:
+        disks.clear(place)
+    await stage.server_up(fault.target)
+    return f"{filled // disks.MEGABYTE} MB of ballast"
+
+
 async def _leave(stage: Stage, fault: Fault, _random: Random) -> str:
     held = stage.supervisor.held
     held.add(fault.target)
@@ -126,6 +138,29 @@ async def _suspend(stage: Stage, fault: Fault, _random: Random) -> str:
     await asyncio.sleep(fault.seconds)
     stage.signal(fault.target, signal.SIGCONT)
     return f"{fault.seconds:.0f} s"
+
+
+def faketime_library() -> Path | None:
+    """Debian's libfaketime, which shows a process another time of day; None where it is not installed."""
+    return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
+
+
+async def _clock(stage: Stage, fault: Fault, _random: Random) -> str:
+    """The process believes that it is hours earlier or later, from one start of it to the next."""
+    library = faketime_library()
+    if library is None:
+        raise CommandError("libfaketime is missing", next_command="apt-get install faketime")
+    running = stage.process(fault.target)
+    plain = running.order
+    shifted = {"LD_PRELOAD": str(library), "FAKETIME": fault.options["shift"], "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    running.order = replace(plain, environment={**plain.environment, **shifted})
+    try:
+        await _kill(stage, fault, _random)
+        await asyncio.sleep(fault.seconds)
+    finally:
+        running.order = plain
+    await _kill(stage, fault, _random)
+    return str(fault.options["shift"])
 
 
 async def _terminate_backend(stage: Stage, fault: Fault, random: Random) -> str:
@@ -199,11 +234,13 @@ FAULTS: dict[str, Inject] = {
     "failpoint": _failpoint,
     "kill_all": _kill_all,
     "kill_server": _kill_server,
+    "disk_full": _disk_full,
     "leave": _leave,
     "suspend": _suspend,
     "terminate_backend": _terminate_backend,
     "redeliver": _redeliver,
     "rewind": _rewind,
+    "clock": _clock,
     "poison": _poison,
     "smtp": _smtp,
     "webhook": _webhook,

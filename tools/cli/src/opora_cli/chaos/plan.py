@@ -150,6 +150,17 @@ def timers_suspended(random: Random, crews: Sequence[Crew]) -> Round:
     return Round("timers suspended", (Fault("suspend", victim, 2, 10),), 15)
 
 
+def clocks_wrong(random: Random, crews: Sequence[Crew]) -> Round:
+    """Processes believe that it is an hour earlier or later."""
+    victims = [
+        random.choice(processes(crews, "timers", "sla")),
+        random.choice(processes(crews, "serve", "intake")),
+        random.choice(processes(crews, "timers", "notify")),
+    ]
+    faults = tuple(Fault("clock", victim, 1, 10, {"shift": random.choice(("+1h", "-1h"))}) for victim in victims)
+    return Round("clocks of services an hour wrong", faults, 14)
+
+
 def redelivered(_random: Random, _crews: Sequence[Crew]) -> Round:
     """Every fact stands on its topic once to five times."""
     return Round("every fact delivered 1 to 5 times", (Fault("redeliver", "", 1, 15),), 20)
@@ -251,6 +262,12 @@ def cut_after_the_act(random: Random, _crews: Sequence[Crew]) -> Round:
     )
 
 
+def disks_full(_random: Random, _crews: Sequence[Crew]) -> Round:
+    """The database's disk is full, then the broker's. Needs root: each gets a small file system of its own."""
+    faults = (Fault("disk_full", "postgres", 3, 6), Fault("disk_full", "kafka", 20, 8))
+    return Round("disk of database and of broker full", faults, 45)
+
+
 def mixture(random: Random, crews: Sequence[Crew], *, seconds: float = 600) -> Round:
     """Three faults at once, drawn anew every 20 s."""
     kinds: list[Callable[[Random, Sequence[Crew]], Round]] = [
@@ -303,6 +320,7 @@ ROUNDS: dict[str, Draw] = {
     "consumer-suspended": consumer_suspended,
     "relay-suspended": relay_suspended,
     "timers-suspended": timers_suspended,
+    "clock": clocks_wrong,
     "redelivered": redelivered,
     "rewound": rewound,
     "guards-lost": guards_lost,
@@ -315,6 +333,7 @@ ROUNDS: dict[str, Draw] = {
     "slow": slow_links,
     "cut-after": cut_after_the_act,
     "mixture": mixture,
+    "disk-full": disks_full,
 }
 """By the name under which `opora chaos` takes them."""
 
@@ -329,7 +348,8 @@ SHORT = (
     "poison",
     "mail",
 )
-FULL = tuple(ROUNDS)
+FULL = tuple(name for name in ROUNDS if name != "disk-full")
+"""On one platform; full disks need one of their own."""
 
 
 def draw(names: Sequence[str], seed: int, crews: Sequence[Crew]) -> list[Round]:

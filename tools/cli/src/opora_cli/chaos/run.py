@@ -9,14 +9,14 @@ from pathlib import Path
 from random import Random
 
 from opora_chassis.clock import host_now
-from opora_cli.chaos import nemesis
+from opora_cli.chaos import disks, nemesis
 from opora_cli.chaos.driver import Driver
 from opora_cli.chaos.invariants import Finding, enough, judge
 from opora_cli.chaos.observe import Place, compare_models, observe
 from opora_cli.chaos.plan import Round, draw
 from opora_cli.chaos.rebuild import rebuilt
 from opora_cli.chaos.record import Journal
-from opora_cli.chaos.sometimes import CONSUMED, count
+from opora_cli.chaos.sometimes import CONSUMED, count, happened
 from opora_cli.chaos.stage import FIRST_RESPONSE_SECONDS, RESOLUTION_SECONDS, Stage, running_stage
 from opora_cli.checks.gather import read_open_clocks
 from opora_cli.checks.rest import settle
@@ -40,8 +40,9 @@ class Options:
     seed: int
     crews: tuple[Crew, ...]
     stories_per_second: float = 3.0
-    judge_each: bool = False
-    """Come to rest and judge after each round, so that a violation is known by its round."""
+    thorough: bool = False
+    """Come to rest and judge after each round, so that a violation is known by its round; by the end, everything must
+    have happened that has to happen now and then."""
     rebuild: bool = True
     rest_seconds: float = 60.0
     """Within which the platform must have come to rest after the heal."""
@@ -69,11 +70,12 @@ class Verdict:
 async def play(directory: Path, options: Options, say: Say) -> list[Verdict]:
     """Play every round and judge; ends early with the first judgement that is not clean."""
     rounds = draw(options.rounds, options.seed, options.crews)
-    together = [[each] for each in rounds] if options.judge_each else [rounds]
+    together = [[each] for each in rounds] if options.thorough else [rounds]
     verdicts: list[Verdict] = []
     random = Random(f"{options.seed} load")
     say(f"seed {options.seed}; starting {sum(crew.count for crew in options.crews)} processes")
-    with Journal(directory) as journal:
+    small = disks.SIZES if "disk-full" in options.rounds else {}
+    with Journal(directory) as journal, disks.small_disks(directory / "data", small):
         async with running_stage(directory, options.crews, runner=options.runner, report=lambda _line: None) as stage:
             run = _Run(directory, options, stage, journal, random, say)
             async with run.sampled():
@@ -125,14 +127,17 @@ class _Run:
         observation = await observe(
             self._place(), healed_at=healed_at, settled_after_seconds=settled, rebuilt=differences
         )
+        sometimes = count(observation, self.directory / "logs", self.stage.counted)
         findings = [enough(observation, int(loaded * _ACKNOWLEDGED_A_SECOND)), *judge(observation)]
+        if last and self.options.thorough:
+            findings.append(happened(sometimes))
         return Verdict(
             rounds=tuple(rounds),
             findings=tuple(findings),
             acknowledged=driver.acknowledged,
             settled_after_seconds=settled,
             seconds=time.monotonic() - began,
-            sometimes=count(observation, self.directory / "logs", self.stage.counted),
+            sometimes=sometimes,
         )
 
     @asynccontextmanager

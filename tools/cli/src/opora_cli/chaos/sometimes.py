@@ -1,9 +1,10 @@
 """What has to happen now and then for a run to prove anything: a safeguard that was never needed was not tried."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
+from opora_cli.chaos.invariants.finding import Finding, found
 from opora_cli.chaos.observation import Observation
 from opora_cli.chaos.record import Outcome
 from opora_contracts.vocabulary import Metric
@@ -41,6 +42,12 @@ def count(observation: Observation, log_directory: Path, counted: Callable[..., 
         "a ticket was answered within 0.3 s of its due date": _races(observation),
         "a breach was declared": sum(1 for clock in observation.clocks if clock.outcome == "breached"),
     }
+
+
+def happened(counts: Mapping[str, int]) -> Finding:
+    """Each of these happened at least once."""
+    never = [f"it never happened that {what}" for what, times in counts.items() if not times]
+    return found("S", "every safeguard was needed", len(counts), never)
 
 
 def _lost_answers(detail: str) -> int:

@@ -83,7 +83,10 @@ def in_order(observation: Observation) -> Finding:
 
 
 def one_effect_per_event(observation: Observation) -> Finding:
-    """Each consumer gave each event its effect once: a message, a closing, a step of a clock. (Intake's are in I2.)"""
+    """Each consumer gave each event its effect once, and knows it: a message, a closing, a step of a clock.
+
+    That no foreign event opened two tickets is a matter of keys, and looked at there.
+    """
     messages = [
         (row.ticket_id, row.event_source, row.event_id, row.channel, row.recipient) for row in observation.notifications
     ]
@@ -105,6 +108,7 @@ def one_effect_per_event(observation: Observation) -> Finding:
         [f"sla said {count} times: {' '.join(map(str, words))}" for words, count in _repeated(said).items()],
         _kept_by_sla(observation),
         _unnoted_steps(observation, facts),
+        _forgotten_requests(observation),
     )
 
 
@@ -192,4 +196,14 @@ def _unnoted_steps(observation: Observation, facts: Iterable[Event[Any]]) -> lis
             event.type.removeprefix("sla."),
         )
         not in noted
+    ]
+
+
+def _forgotten_requests(observation: Observation) -> list[str]:
+    """Foreign events that had their effect and that intake does not remember: it would handle them again."""
+    handled = {event_id for _, _, event_id in observation.services["intake"].inbox}
+    return [
+        f"ticket {event.subject}: intake does not know that it handled event {event.causation_id} ({event.type})"
+        for event in rules.distinct(observation.events.get(TICKETS.name, ()))
+        if event.causation_id is not None and event.causation_id not in handled
     ]
