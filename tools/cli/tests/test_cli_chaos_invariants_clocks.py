@@ -14,7 +14,7 @@ from opora_contracts.sla import SlaBreached, SlaCorrected
 from opora_contracts.topics import SLA
 from opora_contracts.vocabulary import Evidence, Metric, Outcome
 from tools.cli.tests.test_cli_chaos_invariants import ONE, TWO, rewritten, violated
-from tools.cli.tests.test_cli_chaos_invariants_world import HEALED, calm
+from tools.cli.tests.test_cli_chaos_invariants_world import HEALED, calm, fault
 from tools.cli.tests.test_cli_chaos_oracle import FIRST, RESOLUTION, at, breached, clock, held, resumed, ticket
 
 THREE, FIVE, NOBODY = str(ticket(3)), str(ticket(5)), str(ticket(9))
@@ -123,6 +123,14 @@ def test_a_breach_that_ought_not_to_be_is_reported(
 def test_a_breach_within_the_bounds_is_accepted(kept: Callable[[], Observation]) -> None:
     """Up to five seconds after the due date, or after the heal; and wrong without evidence, if soon corrected."""
     assert violated(kept()) == {}
+
+
+def test_a_fault_that_was_over_excuses_nothing() -> None:
+    """Each fault gives until five seconds after its own heal, not until the end of the whole storm."""
+    observation = calm().observe()
+    short = replace(observation, faults=[fault("kill", "sla-consume-1", 100, 105)])
+    assert violated(observation) == {}
+    assert violated(short).keys() == {"I7"}
 
 
 def test_the_grace_is_a_parameter() -> None:

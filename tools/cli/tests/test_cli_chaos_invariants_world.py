@@ -193,7 +193,7 @@ class World:
         queued = replace(broken, event_id="submit alert-2", reason_code="queued", offset=1)
         return Observation(
             attempts=self.attempts,
-            faults=[fault("kill", "sla-consume-1", 100, 105)],
+            faults=[fault("kill", "sla-consume-1", 100, HEALED)],
             samples=[sample(number, tasks=20) for number in range(12)],
             healed_at=at(HEALED),
             observed_at=at(OBSERVED),

@@ -96,6 +96,7 @@ def _chosen(rounds: list[str] | None, *, full: bool) -> tuple[str, ...]:
     """The rounds that were asked for, or those of the tier that this machine can play; what it cannot is told."""
     from opora_cli.chaos.nemesis import faketime_library
     from opora_cli.chaos.plan import FULL, ROUNDS, SHORT
+    from opora_cli.chaos.release import previous_release
 
     if rounds:
         if unknown := [name for name in rounds if name not in ROUNDS]:
@@ -104,10 +105,14 @@ def _chosen(rounds: list[str] | None, *, full: bool) -> tuple[str, ...]:
             )
         return tuple(rounds)
     names = FULL if full else SHORT
-    if "clock" in names and faketime_library() is None:
-        say("clock: not run, because libfaketime is not installed (apt-get install faketime)")
-        return tuple(name for name in names if name != "clock")
-    return names
+    impossible = {}
+    if faketime_library() is None:
+        impossible["clock"] = "libfaketime is not installed (apt-get install faketime)"
+    if previous_release() is None:
+        impossible["two-releases"] = "this is no checkout with its history"
+    for name in impossible.keys() & set(names):
+        say(f"{name}: not run, because {impossible[name]}")
+    return tuple(name for name in names if name not in impossible)
 
 
 def _play_all(home: Path, options: "Options", *, everything: bool) -> "list[Verdict]":

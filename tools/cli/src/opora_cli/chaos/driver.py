@@ -270,8 +270,15 @@ class Driver:
 
     async def _publish_broken(self, external: str, event_id: str) -> None:
         """What only a producer without the contracts could send: a ticket without a title."""
-        attributes = {"specversion": "1.0", "id": event_id, "source": FOREIGN_SOURCE, "type": "ticket.submitted"}
-        headers = [(f"ce_{name}", value.encode()) for name, value in (attributes | {"subject": external}).items()]
+        attributes = {
+            "specversion": "1.0",
+            "id": event_id,
+            "source": FOREIGN_SOURCE,
+            "type": TicketSubmitted.event_type,
+            "subject": external,
+            "time": host_now().isoformat(),
+        }
+        headers = [(f"ce_{name}", value.encode()) for name, value in attributes.items()]
         await self._producer.send_and_wait(REQUESTS.name, b'{"body": "Help!"}', external.encode(), headers=headers)
 
     def _note(self, attempt: Attempt) -> None:

@@ -16,6 +16,7 @@ from opora_cli.chaos import disks, failpoints
 from opora_cli.chaos.log import redeliver, rewind
 from opora_cli.chaos.plan import Fault, Round
 from opora_cli.chaos.record import Injected, Journal
+from opora_cli.chaos.release import previous_release, unpack
 from opora_cli.chaos.stage import Stage
 from opora_cli.errors import CommandError
 
@@ -54,9 +55,7 @@ async def _play(stage: Stage, fault: Fault, random: Random, began: float, journa
 
 
 async def _kill(stage: Stage, fault: Fault, _random: Random) -> str:
-    stage.signal(fault.target, signal.SIGKILL)
-    await asyncio.sleep(_NOTICED_SECONDS)
-    await stage.ready(fault.target)
+    await _restart(stage, fault.target, signal.SIGKILL)
     return ""
 
 
@@ -150,17 +149,41 @@ async def _clock(stage: Stage, fault: Fault, _random: Random) -> str:
     library = faketime_library()
     if library is None:
         raise CommandError("libfaketime is missing", next_command="apt-get install faketime")
+    shifted = {"LD_PRELOAD": str(library), "FAKETIME": fault.options["shift"], "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    await _run_otherwise(stage, fault, shifted, signal.SIGKILL)
+    return str(fault.options["shift"])
+
+
+async def _older(stage: Stage, fault: Fault, _random: Random) -> str:
+    """The process runs the release before this one for a while, beside its fellows: a rolling upgrade, and back."""
+    release = previous_release()
+    if release is None:
+        raise CommandError("the release before this one is not known: run this in a checkout with its history")
+    version, commit = release
+    sources = stage.supervisor.options.directory / f"release-{version}"
+    path = await asyncio.to_thread(unpack, commit, sources)
+    await _run_otherwise(stage, fault, {"PYTHONPATH": path}, signal.SIGTERM)
+    return version
+
+
+async def _run_otherwise(stage: Stage, fault: Fault, variables: dict[str, str], end: signal.Signals) -> None:
+    """Restart the process with these variables for the fault's seconds, and then without them."""
     running = stage.process(fault.target)
     plain = running.order
-    shifted = {"LD_PRELOAD": str(library), "FAKETIME": fault.options["shift"], "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-    running.order = replace(plain, environment={**plain.environment, **shifted})
+    running.order = replace(plain, environment={**plain.environment, **variables})
     try:
-        await _kill(stage, fault, _random)
+        await _restart(stage, fault.target, end)
         await asyncio.sleep(fault.seconds)
     finally:
         running.order = plain
-    await _kill(stage, fault, _random)
-    return str(fault.options["shift"])
+    await _restart(stage, fault.target, end)
+
+
+async def _restart(stage: Stage, name: str, end: signal.Signals) -> None:
+    pid = stage.process(name).pid
+    stage.signal(name, end)
+    await _until(lambda: stage.process(name).pid not in {None, pid}, _START_SECONDS)
+    await stage.ready(name)
 
 
 async def _terminate_backend(stage: Stage, fault: Fault, random: Random) -> str:
@@ -241,6 +264,7 @@ FAULTS: dict[str, Inject] = {
     "redeliver": _redeliver,
     "rewind": _rewind,
     "clock": _clock,
+    "older": _older,
     "poison": _poison,
     "smtp": _smtp,
     "webhook": _webhook,

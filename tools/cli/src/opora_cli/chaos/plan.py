@@ -161,6 +161,13 @@ def clocks_wrong(random: Random, crews: Sequence[Crew]) -> Round:
     return Round("clocks of services an hour wrong", faults, 14)
 
 
+def two_releases(random: Random, crews: Sequence[Crew]) -> Round:
+    """One process of each crew runs the release before this one for a while, beside the others."""
+    shared = [crew for crew in crews if crew.count > 1]
+    faults = tuple(Fault("older", random.choice(crew.names), 1 + 8 * place, 6) for place, crew in enumerate(shared))
+    return Round("two releases side by side", faults, 8 * len(faults) + 4)
+
+
 def redelivered(_random: Random, _crews: Sequence[Crew]) -> Round:
     """Every fact stands on its topic once to five times."""
     return Round("every fact delivered 1 to 5 times", (Fault("redeliver", "", 1, 15),), 20)
@@ -179,7 +186,7 @@ def guards_lost(random: Random, _crews: Sequence[Crew]) -> Round:
 
 
 def storm(random: Random, crews: Sequence[Crew]) -> Round:
-    """Consumers come and go: 1, 4 (all there are), 2, every 3 s."""
+    """Consumers come and go: one is left, then two, then all work again, every 3 s."""
     consumers = processes(crews, "consume", "sla")
     faults: list[Fault] = []
     for turn in range(4):
@@ -321,6 +328,7 @@ ROUNDS: dict[str, Draw] = {
     "relay-suspended": relay_suspended,
     "timers-suspended": timers_suspended,
     "clock": clocks_wrong,
+    "two-releases": two_releases,
     "redelivered": redelivered,
     "rewound": rewound,
     "guards-lost": guards_lost,

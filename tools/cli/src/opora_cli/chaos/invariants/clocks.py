@@ -34,8 +34,8 @@ class _Told:
 def breached_rightly(observation: Observation, breach_grace_seconds: float = BREACH_GRACE.total_seconds()) -> Finding:
     """Each breach is declared once, never early, never where the target was reached in time, and soon.
 
-    Soon is within the grace of its due date, or of the heal where that fell into the storm. A breach that was declared
-    without complete evidence may be wrong if it is corrected as soon.
+    Soon is within the grace of its due date, or of the heal of a fault that lasted then or began within the grace. A
+    breach that was declared without complete evidence may be wrong if it is corrected as soon.
     """
     grace = timedelta(seconds=breach_grace_seconds)
     reckoned = {clock.key: clock for clock in observation.reckoned}
@@ -108,9 +108,9 @@ def _undeclared(clocks: Iterable[Reckoned], told: Mapping[Clock, _Told], observa
 
 
 def _latest(due_at: datetime, observation: Observation, grace: timedelta) -> datetime:
-    """Until when a breach has to be declared."""
-    storm_began_at = min((fault.began_at for fault in observation.faults), default=None)
-    # What was due just before the storm may have been caught by it.
-    if storm_began_at is not None and storm_began_at - grace <= due_at <= observation.healed_at:
-        return observation.healed_at + grace
-    return due_at + grace
+    """Until when a breach has to be declared: a grace after its due date, or after the end of what came in between."""
+    latest = due_at + grace
+    for fault in sorted(observation.faults, key=lambda fault: fault.began_at):
+        if fault.began_at <= latest and fault.ended_at >= due_at:
+            latest = max(latest, fault.ended_at + grace)
+    return latest
