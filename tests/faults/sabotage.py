@@ -10,7 +10,6 @@ import runpy
 import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -103,12 +102,16 @@ def relay_by_last_id() -> None:
 
 
 def acknowledge_before_effect() -> None:
-    """Offsets are committed before the batch had its effect: FastStream's own default."""
-    from faststream import AckPolicy
+    """Offsets are committed before the batch had its effect."""
+    from opora_chassis.consume.consumers import _Stream
 
-    from opora_chassis.consume import consumers
+    consume = _Stream._consume
 
-    _replace(consumers, "AckPolicy", SimpleNamespace(NACK_ON_ERROR=AckPolicy.ACK_FIRST))
+    async def acknowledge_first(self: Any, records: Any) -> None:
+        await self._subscriber.consumer.commit()
+        await consume(self, records)
+
+    _replace(_Stream, "_consume", acknowledge_first)
 
 
 def no_row_lock() -> None:

@@ -91,8 +91,8 @@ POINTS: dict[str, Callable[[Callable[[], None]], None]] = {
 
 
 def main() -> None:
-    """Install the point of the first argument and run the module of the second, with the rest as its arguments."""
-    (name, _, number), module, *rest = sys.argv[1].partition(":"), *sys.argv[2:]
+    """Install the point of the first argument; run the module or file of the second, with the rest as its arguments."""
+    (name, _, number), program, *rest = sys.argv[1].partition(":"), *sys.argv[2:]
     passes = itertools.count(1)
 
     def passed() -> None:
@@ -100,8 +100,11 @@ def main() -> None:
             _die()
 
     POINTS[name](passed)
-    sys.argv = [module, *rest]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.argv = [program, *rest]
+    if program.endswith(".py"):
+        runpy.run_path(program, run_name="__main__")
+    else:
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

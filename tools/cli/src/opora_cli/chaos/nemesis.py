@@ -64,9 +64,9 @@ async def _failpoint(stage: Stage, fault: Fault, random: Random) -> str:
     point, passes = fault.options["point"], random.randint(2, 6)
     running = stage.process(fault.target)
     plain = running.order
-    python, *arguments = plain.command
-    module = arguments.index(f"opora_{running.plan.service}")
-    command = (python, "-m", failpoints.MODULE, f"{point}:{passes}", *arguments[module:])
+    python, *program = plain.command
+    program = program[1:] if program[0] == "-m" else program
+    command = (python, "-m", failpoints.MODULE, f"{point}:{passes}", *program)
     pid = running.pid
     running.order = replace(plain, command=command)
     try:

@@ -78,10 +78,12 @@ def kill_each_role(random: Random, crews: Sequence[Crew]) -> Round:
 
 def failpoints(random: Random, crews: Sequence[Crew]) -> Round:
     """Processes kill themselves where it is hardest to get over."""
+    one, other = random.sample(processes(crews, "consume", "sla"), k=2)
     faults = (
         Fault("failpoint", processes(crews, "serve", "intake")[0], 1, 8, {"point": "before_commit"}),
         Fault("failpoint", processes(crews, "serve", "intake")[-1], 1, 8, {"point": "after_commit"}),
-        Fault("failpoint", random.choice(processes(crews, "consume", "sla")), 4, 8, {"point": "after_commit"}),
+        Fault("failpoint", one, 4, 8, {"point": "before_commit"}),
+        Fault("failpoint", other, 6, 8, {"point": "after_commit"}),
         Fault("failpoint", random.choice(processes(crews, "relay", "intake")), 7, 8, {"point": "after_publish"}),
         Fault("failpoint", random.choice(processes(crews, "timers", "notify")), 10, 10, {"point": "before_ledger"}),
     )
