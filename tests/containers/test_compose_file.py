@@ -51,14 +51,14 @@ def test_only_the_edge_is_published_and_on_loopback_alone(services: dict[str, An
 
 
 def test_what_runs_for_good_has_a_health_check(services: dict[str, Any]) -> None:
-    """One-shot jobs and the demonstration's desk have none; everything else is asked."""
+    """One-shot jobs have none; everything else is asked, or `up --wait` could not wait for it."""
     unasked = {
         name
         for name, service in services.items()
         if service.get("healthcheck", {}).get("disable")
         or ("healthcheck" not in service and not _OURS.match(service["image"]))
     }
-    assert unasked == {"topics", "migrate", "keys", "desk"}
+    assert unasked == {"topics", "migrate", "keys"}
 
 
 def test_an_example_names_every_setting() -> None:
