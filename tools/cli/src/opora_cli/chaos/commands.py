@@ -75,10 +75,11 @@ def chaos(
             _clear(home)
     finally:
         lock.close()
+    document = _document(options, verdicts)
     if report is not None:
-        report.write_text(with_run(report.read_text(), _document(options, verdicts), host_now()))
+        report.write_text(with_run(report.read_text(), document, host_now()))
     if as_json:
-        print_json(_document(options, verdicts))
+        print_json(document)
     else:
         _print(options, verdicts, again=_again(options, full=full))
     if not holds:

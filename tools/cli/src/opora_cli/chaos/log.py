@@ -5,9 +5,9 @@ import time
 from random import Random
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from opora_chassis.consume.consumers import group_of
+from opora_cli.backup.log import set_positions
 from opora_cli.errors import CommandError
 from opora_contracts import TOPICS
 from opora_contracts.topics import PROGRESS
@@ -55,26 +55,14 @@ async def rewind(bootstrap: str, service: str) -> list[str]:
     Raises CommandError when one is not empty after 30 s.
     """
     topics = [topic for topic in TOPICS if service in topic.consumers and topic is not PROGRESS]
-    for topic in topics:
-        group = group_of(service, topic.name)
-        partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
-        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
-        await consumer.start()
+    beginning = {service: {topic.name: dict.fromkeys(range(topic.partitions), 0) for topic in topics}}
+    deadline = time.monotonic() + _GROUP_SECONDS
+    while True:
         try:
-            consumer.assign(partitions)
-            deadline = time.monotonic() + _GROUP_SECONDS
-            while not await _committed(consumer, dict.fromkeys(partitions, 0)):
-                if time.monotonic() > deadline:
-                    raise CommandError(f"the group {group} still has members")
-                await asyncio.sleep(_LOOK_SECONDS)
-        finally:
-            await consumer.stop()
-    return [group_of(service, topic.name) for topic in topics]
-
-
-async def _committed(consumer: AIOKafkaConsumer, offsets: dict[TopicPartition, int]) -> bool:
-    try:
-        await consumer.commit(offsets)
-    except KafkaError:
-        return False
-    return True
+            await set_positions(bootstrap, beginning)
+        except CommandError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_LOOK_SECONDS)
+        else:
+            return [group_of(service, topic.name) for topic in topics]

@@ -23,8 +23,6 @@ from opora_cli.errors import CommandError
 Inject = Callable[[Stage, Fault, Random], Awaitable[str]]
 """Breaks, waits out the fault's seconds, heals; returns a detail worth noting."""
 
-_NOTICED_SECONDS = 0.5
-"""Until the supervisor has seen that a process ended."""
 _START_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
 
@@ -79,10 +77,10 @@ async def _failpoint(stage: Stage, fault: Fault, random: Random) -> str:
         await stage.ready(fault.target)
     await _until(lambda: running.pid != pid, fault.seconds)
     reached = running.pid != pid
-    if not reached:
-        stage.signal(fault.target, signal.SIGKILL)
-        await asyncio.sleep(_NOTICED_SECONDS)
-    await stage.ready(fault.target)
+    if reached:
+        await stage.ready(fault.target)
+    else:
+        await _restart(stage, fault.target, signal.SIGKILL)
     return f"{point}, pass {passes}" + ("" if reached else ": not reached")
 
 
@@ -94,10 +92,7 @@ async def _until(condition: Callable[[], bool], seconds: float) -> None:
 
 async def _kill_all(stage: Stage, _fault: Fault, _random: Random) -> str:
     names = list(stage.supervisor.processes)
-    for name in names:
-        stage.signal(name, signal.SIGKILL)
-    await asyncio.sleep(_NOTICED_SECONDS)
-    await stage.ready(*names)
+    await asyncio.gather(*(_restart(stage, name, signal.SIGKILL) for name in names))
     return f"{len(names)} processes"
 
 

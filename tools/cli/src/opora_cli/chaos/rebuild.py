@@ -2,12 +2,12 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from opora_chassis.clock import host_now
 from opora_chassis.migrations import all_migrations, migrate
@@ -15,6 +15,7 @@ from opora_cli import store
 from opora_cli.chaos.log import rewind
 from opora_cli.chaos.stage import Stage
 from opora_cli.checks.gather import consumer_lags
+from opora_cli.checks.rest import not_judged
 from opora_cli.client import ServiceClient
 from opora_cli.errors import CommandError
 from opora_cli.stack import ProcessPlan, database_name, migrations_directory, new_api_token
@@ -46,7 +47,7 @@ async def rebuilt(stage: Stage, directory: Path) -> AsyncIterator[dict[str, str]
     supervisor.held.update(names)
     for name in names:
         stage.signal(name, signal.SIGTERM)
-    await _until(lambda: all(_ended(stage, name) for name in names), "the services' end")
+    await _until(partial(_ended, stage, names), "the services' end")
     dsns = {service: await _prepare(stage, service) for service in SERVICES}
     for service in SERVICES:
         await rewind(stage.kafka.bootstrap, service)
@@ -59,9 +60,8 @@ async def rebuilt(stage: Stage, directory: Path) -> AsyncIterator[dict[str, str]
         await asyncio.gather(*(asyncio.to_thread(process.kill) for process, _ in processes.values()))
 
 
-def _ended(stage: Stage, name: str) -> bool:
-    process = stage.process(name).process
-    return process is None or not process.running
+async def _ended(stage: Stage, names: Sequence[str]) -> bool:
+    return all(stage.process(name).pid is None for name in names)
 
 
 async def _prepare(stage: Stage, service: str) -> str:
@@ -99,26 +99,18 @@ async def _caught_up(stage: Stage, sla_url: str, until: datetime) -> None:
     sla = ServiceClient("sla", sla_url, stage.endpoints.api_key)
 
     async def judged() -> bool:
-        lags: dict[str, int] = await consumer_lags(stage.kafka.bootstrap)
-        if any(lags[service] for service in SERVICES):
-            return False
-        status: dict[str, Any] = await sla.get("/v1/status")
-        marks = [datetime.fromisoformat(watermark) for watermark in status["watermarks"].values()]
-        return bool(marks) and min(marks) >= until and not status["waiting_for_judgement"]
+        lags = await consumer_lags(stage.kafka.bootstrap)
+        return not any(lags[service] for service in SERVICES) and not await not_judged(sla, until)
 
     try:
-        deadline = asyncio.get_running_loop().time() + _SECONDS
-        while not await judged():
-            if asyncio.get_running_loop().time() > deadline:
-                raise CommandError(f"the rebuilt models do not catch up within {_SECONDS:.0f} s")
-            await asyncio.sleep(_LOOK_SECONDS)
+        await _until(judged, "the rebuilt models")
     finally:
         await sla.close()
 
 
-async def _until(condition: Callable[[], bool], what: str) -> None:
+async def _until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
     deadline = asyncio.get_running_loop().time() + _SECONDS
-    while not condition():
+    while not await condition():
         if asyncio.get_running_loop().time() > deadline:
             raise CommandError(f"waited {_SECONDS:.0f} s for {what}")
         await asyncio.sleep(_LOOK_SECONDS)

@@ -5,7 +5,6 @@ ends badly can still be judged (`opora chaos judge`).
 """
 
 from collections.abc import Iterator
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Literal, Self, TypeVar
@@ -136,8 +135,3 @@ _FILES: dict[type[_Line], str] = {
     Injected: "faults.jsonl",
     Sample: "samples.jsonl",
 }
-
-
-def outages(faults: list[Injected], *targets: str) -> list[tuple[datetime, datetime]]:
-    """When any of these targets was broken, in order of beginning."""
-    return sorted((fault.began_at, fault.ended_at) for fault in faults if fault.target in targets)

@@ -76,7 +76,7 @@ async def play(directory: Path, options: Options, say: Say) -> list[Verdict]:
     say(f"seed {options.seed}; starting {sum(crew.count for crew in options.crews)} processes")
     small = disks.SIZES if "disk-full" in options.rounds else {}
     with Journal(directory) as journal, disks.small_disks(directory / "data", small):
-        async with running_stage(directory, options.crews, runner=options.runner, report=lambda _line: None) as stage:
+        async with running_stage(directory, options.crews, runner=options.runner) as stage:
             run = _Run(directory, options, stage, journal, random, say)
             async with run.sampled():
                 for place, some in enumerate(together):
@@ -95,7 +95,6 @@ class _Run:
     journal: Journal
     random: Random
     say: Say
-    acknowledged: int = 0
 
     async def play(self, rounds: Sequence[Round], *, last: bool) -> Verdict:
         began = time.monotonic()
@@ -118,7 +117,6 @@ class _Run:
         self.say(f"healed; {driver.acknowledged} writes acknowledged; the stories under way come to their end")
         driver.stop()
         await working
-        self.acknowledged += driver.acknowledged
         settled = await self._rest()
         self.say(f"at rest after {'-' if settled is None else f'{settled:.1f} s'}; looking")
         differences: dict[str, list[str]] = {}

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -108,17 +108,10 @@ class Stage:
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a process or server, if it runs."""
-        server = self.supervisor.servers.get(name)
-        if server is not None:
-            pid = server.pid if server.running else None
-        else:
-            running = self.process(name).process
-            pid = None if running is None else running.pid
-        if pid is not None:
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                return
+        part = self.supervisor.servers.get(name) or self.process(name).process
+        if part is not None and part.running:
+            with suppress(ProcessLookupError):
+                os.kill(part.pid, number)
 
     async def ready(self, *names: str) -> None:
         """Return when each of these processes is ready. Raises CommandError when one is not within two minutes."""

@@ -49,6 +49,11 @@ async def _waiting(endpoints: Endpoints, dsns: dict[str, str], sla: ServiceClien
     letters = services["notify"].messages_in_hand
     if outboxes or letters:
         return {"not published": outboxes, "not sent": letters}
+    return await not_judged(sla, until)
+
+
+async def not_judged(sla: ServiceClient, until: datetime) -> dict[str, Any]:
+    """What sla still has to judge of the time before `until`; empty when it has judged everything."""
     status = await sla.get("/v1/status")
     watermarks = [datetime.fromisoformat(watermark) for watermark in status["watermarks"].values()]
     if not watermarks or min(watermarks) < until or status["waiting_for_judgement"]:
