@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import re
 import subprocess
-import tarfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,27 +12,24 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from opora_cli.chaos.release import previous_release, unpack
 from opora_cli.checks.gather import TopicReader
 from opora_contracts.tickets import TicketCreated
 from tests.containers.compose import ROLES, ROOT, Compose, built_images, docker, new_project
 
-_RELEASE = re.compile(r"^## \[(\d+\.\d+\.\d+)\].*commit `([0-9a-f]{7,40})`", re.MULTILINE)
 _PAUSE_SECONDS = 0.05
 
 
 @pytest.fixture(scope="module")
 def previous(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The tag of the images of the release before, built from the commit that CHANGELOG.md names."""
-    release = _RELEASE.search((ROOT / "CHANGELOG.md").read_text())
-    assert release is not None, "CHANGELOG.md names no release with its commit"
+    release = previous_release()
+    assert release is not None, "CHANGELOG.md names no release with its commit, or this is no checkout with its history"
+    version, commit = release
     source = tmp_path_factory.mktemp("previous")
-    archive = source / "source.tar"
-    with archive.open("wb") as file:
-        subprocess.run(["git", "archive", release[2]], cwd=ROOT, stdout=file, check=True)  # noqa: S607
-    with tarfile.open(archive) as opened:
-        opened.extractall(source, filter="data")
-    built_images(release[1], source)
-    return release[1]
+    unpack(commit, source)
+    built_images(version, source)
+    return version
 
 
 @pytest.fixture

@@ -69,12 +69,13 @@ class Driver:
     stories_per_second: float
     poison: bool = False
     """Whether foreign systems publish a broken event now and then."""
+    stories: int = 0
+    """How many were told, those of the drivers before this one included: their numbers name the cases."""
     attempts: list[Attempt] = field(default_factory=list)
     _http: httpx.AsyncClient = field(init=False)
     _publisher: Publisher = field(init=False)
     _producer: AIOKafkaProducer = field(init=False)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
-    _number: int = 0
 
     def __post_init__(self) -> None:
         self._http = httpx.AsyncClient(
@@ -101,8 +102,8 @@ class Driver:
         async with self._http, self._publisher, self._producer, asyncio.TaskGroup() as group:
             next_at = clock.time()
             while not self._stop.is_set():
-                self._number += 1
-                group.create_task(self._tell(self._number, Random(self.random.getrandbits(64))))
+                self.stories += 1
+                group.create_task(self._tell(self.stories, Random(self.random.getrandbits(64))))
                 next_at += self.random.expovariate(self.stories_per_second)
                 try:
                     await asyncio.wait_for(self._stop.wait(), max(0.0, next_at - clock.time()))

@@ -16,15 +16,15 @@ from opora_cli.chaos import disks, failpoints
 from opora_cli.chaos.log import redeliver, rewind
 from opora_cli.chaos.plan import Fault, Round
 from opora_cli.chaos.record import Injected, Journal
-from opora_cli.chaos.release import previous_release, unpack
+from opora_cli.chaos.release import previous_release, python_path, unpack
 from opora_cli.chaos.stage import Stage
 from opora_cli.errors import CommandError
+from opora_cli.waiting import came_true
 
 Inject = Callable[[Stage, Fault, Random], Awaitable[str]]
 """Breaks, waits out the fault's seconds, heals; returns a detail worth noting."""
 
 _START_SECONDS = 30.0
-_LOOK_SECONDS = 0.1
 
 
 async def play(stage: Stage, of: Round, random: Random, journal: Journal) -> None:
@@ -69,25 +69,18 @@ async def _failpoint(stage: Stage, fault: Fault, random: Random) -> str:
     running.order = replace(plain, command=command)
     try:
         stage.signal(fault.target, signal.SIGKILL)
-        await _until(lambda: running.pid not in {None, pid}, _START_SECONDS)
+        await came_true(lambda: running.pid not in {None, pid}, _START_SECONDS)
         pid = running.pid
     finally:
         running.order = plain  # it may pass the point before it is ready
     with suppress(CommandError):
         await stage.ready(fault.target)
-    await _until(lambda: running.pid != pid, fault.seconds)
-    reached = running.pid != pid
+    reached = await came_true(lambda: running.pid != pid, fault.seconds)
     if reached:
         await stage.ready(fault.target)
     else:
         await _restart(stage, fault.target, signal.SIGKILL)
     return f"{point}, pass {passes}" + ("" if reached else ": not reached")
-
-
-async def _until(condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:  # noqa: ASYNC110  the supervisor tells nobody
-        await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def _kill_all(stage: Stage, _fault: Fault, _random: Random) -> str:
@@ -156,8 +149,8 @@ async def _older(stage: Stage, fault: Fault, _random: Random) -> str:
         raise CommandError("the release before this one is not known: run this in a checkout with its history")
     version, commit = release
     sources = stage.supervisor.options.directory / f"release-{version}"
-    path = await asyncio.to_thread(unpack, commit, sources)
-    await _run_otherwise(stage, fault, {"PYTHONPATH": path}, signal.SIGTERM)
+    await asyncio.to_thread(unpack, commit, sources)
+    await _run_otherwise(stage, fault, {"PYTHONPATH": python_path(sources)}, signal.SIGTERM)
     return version
 
 
@@ -177,7 +170,7 @@ async def _run_otherwise(stage: Stage, fault: Fault, variables: dict[str, str], 
 async def _restart(stage: Stage, name: str, end: signal.Signals) -> None:
     pid = stage.process(name).pid
     stage.signal(name, end)
-    await _until(lambda: stage.process(name).pid not in {None, pid}, _START_SECONDS)
+    await came_true(lambda: stage.process(name).pid not in {None, pid}, _START_SECONDS)
     await stage.ready(name)
 
 

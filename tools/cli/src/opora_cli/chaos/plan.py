@@ -204,24 +204,20 @@ def poison(_random: Random, _crews: Sequence[Crew]) -> Round:
 
 def mail_trouble(random: Random, _crews: Sequence[Crew]) -> Round:
     """The mail server is slow, refuses for the moment, drops connections."""
-    modes = ["slow", "reject_temporarily", "drop"]
-    random.shuffle(modes)
     return Round(
-        "mail server slow, refusing, dropping",
-        tuple(Fault("smtp", "smtp", 1 + 6 * place, 5, {"mode": mode}) for place, mode in enumerate(modes)),
-        20,
+        "mail server slow, refusing, dropping", _modes(random, "smtp", "slow", "reject_temporarily", "drop"), 20
     )
 
 
 def webhook_trouble(random: Random, _crews: Sequence[Crew]) -> Round:
     """The webhook's receiver fails and hangs."""
-    modes = ["fail", "hang"]
-    random.shuffle(modes)
-    return Round(
-        "webhook receiver failing, hanging",
-        tuple(Fault("webhook", "webhook", 1 + 6 * place, 5, {"mode": mode}) for place, mode in enumerate(modes)),
-        15,
-    )
+    return Round("webhook receiver failing, hanging", _modes(random, "webhook", "fail", "hang"), 15)
+
+
+def _modes(random: Random, receiver: str, *modes: str) -> tuple[Fault, ...]:
+    """The receiver in each of these modes, one after the other, in any order."""
+    shuffled = random.sample(modes, k=len(modes))
+    return tuple(Fault(receiver, receiver, 1 + 6 * place, 5, {"mode": mode}) for place, mode in enumerate(shuffled))
 
 
 def cut_connections(random: Random, _crews: Sequence[Crew]) -> Round:

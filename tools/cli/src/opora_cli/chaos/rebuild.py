@@ -2,11 +2,10 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 from opora_chassis.clock import host_now
@@ -19,6 +18,7 @@ from opora_cli.checks.rest import not_judged
 from opora_cli.client import ServiceClient
 from opora_cli.errors import CommandError
 from opora_cli.stack import ProcessPlan, database_name, migrations_directory, new_api_token
+from opora_cli.waiting import came_true
 from opora_embedded.guarded import GuardedProcess
 from opora_embedded.ports import find_free_port
 
@@ -47,7 +47,7 @@ async def rebuilt(stage: Stage, directory: Path) -> AsyncIterator[dict[str, str]
     supervisor.held.update(names)
     for name in names:
         stage.signal(name, signal.SIGTERM)
-    await _until(partial(_ended, stage, names), "the services' end")
+    await _expect(lambda: all(stage.process(name).pid is None for name in names), "the services' end")
     dsns = {service: await _prepare(stage, service) for service in SERVICES}
     for service in SERVICES:
         await rewind(stage.kafka.bootstrap, service)
@@ -58,10 +58,6 @@ async def rebuilt(stage: Stage, directory: Path) -> AsyncIterator[dict[str, str]
         yield dsns
     finally:
         await asyncio.gather(*(asyncio.to_thread(process.kill) for process, _ in processes.values()))
-
-
-async def _ended(stage: Stage, names: Sequence[str]) -> bool:
-    return all(stage.process(name).pid is None for name in names)
 
 
 async def _prepare(stage: Stage, service: str) -> str:
@@ -103,14 +99,11 @@ async def _caught_up(stage: Stage, sla_url: str, until: datetime) -> None:
         return not any(lags[service] for service in SERVICES) and not await not_judged(sla, until)
 
     try:
-        await _until(judged, "the rebuilt models")
+        await _expect(judged, "the rebuilt models")
     finally:
         await sla.close()
 
 
-async def _until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
-    deadline = asyncio.get_running_loop().time() + _SECONDS
-    while not await condition():
-        if asyncio.get_running_loop().time() > deadline:
-            raise CommandError(f"waited {_SECONDS:.0f} s for {what}")
-        await asyncio.sleep(_LOOK_SECONDS)
+async def _expect(condition: Callable[[], bool | Awaitable[bool]], what: str) -> None:
+    if not await came_true(condition, _SECONDS, look_seconds=_LOOK_SECONDS):
+        raise CommandError(f"waited {_SECONDS:.0f} s for {what}")

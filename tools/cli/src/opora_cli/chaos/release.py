@@ -20,13 +20,13 @@ def previous_release() -> tuple[str, str] | None:
     return None if found is None else (found[1], found[2])
 
 
-def unpack(commit: str, directory: Path) -> str:
-    """Put the release's sources there; returns the PYTHONPATH that runs them instead of the installed ones.
-
-    Raises CalledProcessError when git has no such commit.
-    """
-    command = ["git", "archive", commit, "libs", "services"]
-    archive = subprocess.run(command, cwd=_CHECKOUT, capture_output=True, check=True)
+def unpack(commit: str, directory: Path) -> None:
+    """Put the release's sources there. Raises CalledProcessError when git has no such commit."""
+    archive = subprocess.run(["git", "archive", commit], cwd=_CHECKOUT, capture_output=True, check=True)  # noqa: S607
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as opened:
         opened.extractall(directory, filter="data")
+
+
+def python_path(directory: Path) -> str:
+    """The PYTHONPATH that runs the services of unpacked sources instead of the installed ones."""
     return os.pathsep.join(str(path) for path in sorted(directory.glob("*/*/src")))

@@ -95,6 +95,7 @@ class _Run:
     journal: Journal
     random: Random
     say: Say
+    stories: int = 0
 
     async def play(self, rounds: Sequence[Round], *, last: bool) -> Verdict:
         began = time.monotonic()
@@ -117,6 +118,7 @@ class _Run:
         self.say(f"healed; {driver.acknowledged} writes acknowledged; the stories under way come to their end")
         driver.stop()
         await working
+        self.stories = driver.stories
         settled = await self._rest()
         self.say(f"at rest after {'-' if settled is None else f'{settled:.1f} s'}; looking")
         differences: dict[str, list[str]] = {}
@@ -165,6 +167,7 @@ class _Run:
             journal=self.journal,
             random=Random(self.random.getrandbits(64)),
             stories_per_second=self.options.stories_per_second,
+            stories=self.stories,
         )
 
     def _place(self) -> Place:

@@ -24,6 +24,7 @@ from opora_cli.errors import CommandError
 from opora_cli.metrics import Metrics, read_metrics, total
 from opora_cli.stack import Crew, StackOptions
 from opora_cli.supervisor import RunningProcess, Supervisor, is_ready
+from opora_cli.waiting import came_true
 from opora_embedded import Kafka, Postgres
 
 FIRST_RESPONSE_SECONDS = 4
@@ -47,7 +48,6 @@ _SETTINGS = {
     "OPORA_MAX_BLIND_SECONDS": "60",
 }
 _READY_SECONDS = 120.0
-_LOOK_SECONDS = 0.1
 
 
 @dataclass(slots=True)
@@ -114,15 +114,15 @@ class Stage:
                 os.kill(part.pid, number)
 
     async def ready(self, *names: str) -> None:
-        """Return when each of these processes is ready. Raises CommandError when one is not within two minutes."""
-        deadline = asyncio.get_running_loop().time() + _READY_SECONDS
+        """Return when each of these processes is ready, one after the other.
+
+        Raises CommandError when one is not within two minutes of the one before it.
+        """
         async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
             for name in names:
-                while not await self._is_ready(client, name):
-                    if asyncio.get_running_loop().time() > deadline:
-                        log = self.process(name).order.log_path
-                        raise CommandError(f"{name} is not ready after {_READY_SECONDS:.0f} s: see {log}")
-                    await asyncio.sleep(_LOOK_SECONDS)
+                if not await came_true(partial(self._is_ready, client, name), _READY_SECONDS):
+                    log = self.process(name).order.log_path
+                    raise CommandError(f"{name} is not ready after {_READY_SECONDS:.0f} s: see {log}")
 
     async def _is_ready(self, client: httpx.AsyncClient, name: str) -> bool:
         running = self.process(name)
@@ -130,11 +130,9 @@ class Stage:
 
     async def server_up(self, name: str) -> None:
         """Return when a server runs again that the supervisor restarts."""
-        deadline = asyncio.get_running_loop().time() + _READY_SECONDS
-        while not self.supervisor.servers[name].running:
-            if asyncio.get_running_loop().time() > deadline:
-                raise CommandError(f"{name} is not up again after {_READY_SECONDS:.0f} s")
-            await asyncio.sleep(_LOOK_SECONDS)
+        server = self.supervisor.servers[name]
+        if not await came_true(lambda: server.running, _READY_SECONDS):
+            raise CommandError(f"{name} is not up again after {_READY_SECONDS:.0f} s")
 
     async def heal(self) -> None:
         """Whatever was broken is whole: nothing is held, suspended or cut, and every process is ready."""
