@@ -19,7 +19,7 @@ import uvicorn
 from fastapi import FastAPI
 from prometheus_client import Counter, Gauge
 
-from opora_chassis.back_off import back_off
+from opora_chassis.back_off import back_off, outage_pause
 from opora_chassis.clock import Clock
 from opora_chassis.consume import Consumers
 from opora_chassis.database import Database
@@ -40,7 +40,7 @@ LOOP_FAILURES = Counter("opora_loop_failures_total", "Times a loop raised and wa
 TASKS = Gauge("opora_event_loop_tasks", "Tasks of the process' event loop that have not ended", ["service"])
 
 _RELAY_STALLED_SECONDS = 30.0
-_LOOP_IS_WELL_SECONDS = 60.0
+_LOOP_IS_WELL_SECONDS = 5.0
 _PARTS_SHARE_OF_GRACE = 0.8
 """The rest is the relay's, which drains what the other parts have written until their end."""
 
@@ -231,7 +231,7 @@ async def open_platform(service: Service, settings: ServiceSettings) -> Platform
 
 
 async def until_answered(what: str, ask: Callable[[], Awaitable[Answer]]) -> Answer:
-    """The answer of a database or a broker, asked again with growing pauses, 5 s at most, until there is one.
+    """The answer of a database or a broker, asked again with growing pauses, 2 s at most, until there is one.
 
     Raises StartError when the database answers that it will never let us in; whatever is not transient passes.
     """
@@ -245,7 +245,7 @@ async def until_answered(what: str, ask: Callable[[], Awaitable[Answer]]) -> Ans
             if not is_transient(error):
                 raise
             attempt += 1
-            seconds = back_off(attempt, base_seconds=0.2, cap_seconds=5, jitter=random.random())  # noqa: S311
+            seconds = outage_pause(attempt, jitter=random.random())  # noqa: S311
             log.warning("waiting_for", what=what, attempt=attempt, seconds=round(seconds, 2), error=repr(error))
             await asyncio.sleep(seconds)
 
@@ -262,7 +262,9 @@ async def _start_consumers(platform: Platform, parts: Parts) -> Consumers:
 
 
 async def _keep_running(service: str, loop: Loop, stop: asyncio.Event) -> None:
-    """Run the loop until `stop`; failures are logged, and pauses of 30 s at most keep it from failing hot."""
+    """Run the loop until `stop`; failures are logged, and pauses keep it from failing hot: 30 s at most, or 2 s while a
+    server is away. A loop that ran well in between begins with short pauses again.
+    """
     failures = 0
     counted = LOOP_FAILURES.labels(service, loop.name)
     clock = asyncio.get_running_loop()
@@ -278,10 +280,17 @@ async def _keep_running(service: str, loop: Loop, stop: asyncio.Event) -> None:
         if stop.is_set():
             return
         failures = 1 if clock.time() - began > _LOOP_IS_WELL_SECONDS else failures + 1
-        seconds = back_off(failures, base_seconds=0.2, cap_seconds=30, jitter=random.random())  # noqa: S311
+        seconds = loop_pause(failures, reason, jitter=random.random())  # noqa: S311
         log.error("loop_ended", loop=loop.name, failures=failures, seconds=round(seconds, 2), exc_info=reason)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), timeout=seconds)
+
+
+def loop_pause(failures: int, reason: BaseException | None, *, jitter: float) -> float:
+    """Seconds until a loop is begun again that failed so many times in a row; None when it ended without a reason."""
+    if reason is not None and is_transient(reason):
+        return outage_pause(failures, jitter=jitter)
+    return back_off(failures, base_seconds=0.2, cap_seconds=30, jitter=jitter)
 
 
 class _HttpServer(uvicorn.Server):

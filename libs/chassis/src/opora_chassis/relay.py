@@ -18,7 +18,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from prometheus_client import Counter, Gauge
 
-from opora_chassis.back_off import back_off
+from opora_chassis.back_off import outage_pause
 from opora_chassis.errors import is_transient
 from opora_chassis.marks import MarkPublisher, MarkSource
 from opora_chassis.outbox import OutboxRow
@@ -67,7 +67,7 @@ class Relay:
         return time.monotonic() - self._last_progress
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Relay until `stop` is set, then drain once more and return. Failures are waited out, 5 s at most apart."""
+        """Relay until `stop` is set, then drain once more and return. Failures are waited out, 2 s at most apart."""
         STALLED.labels(self._platform.service).set_function(self.stalled_seconds)
         failures = 0
         while not stop.is_set():
@@ -79,7 +79,7 @@ class Relay:
                 if not is_transient(error):
                     raise
                 failures += 1
-                pause = back_off(failures, base_seconds=0.1, cap_seconds=5, jitter=random.random())  # noqa: S311
+                pause = outage_pause(failures, jitter=random.random())  # noqa: S311
                 log.warning("relay_waits", error=repr(error), attempt=failures, seconds=round(pause, 2))
                 await _wait(stop, pause)
             finally:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from opora_chassis.migrations import migrate
-from opora_chassis.process import Process
+from opora_chassis.process import Process, loop_pause
 from opora_chassis.service import Loop, Parts, Service, StartError
 from opora_chassis.settings import ServiceSettings
 from opora_chassis.testing import running_service, wait_until
@@ -45,6 +45,14 @@ async def test_a_loop_that_raises_is_begun_again(kafka: Any, database: str) -> N
         await sample.wait_until(lambda: len(tries) == 3)
         metrics = (await sample.client.get("/metrics")).text
         assert 'opora_loop_failures_total{loop="flaky",service="sample"} 2.0' in metrics
+
+
+def test_a_loop_returns_soon_after_an_outage_and_seldom_to_a_bug() -> None:
+    """However long a server was away the loop looks every 2 s; one that fails by itself pauses up to 30 s."""
+    outage, bug = ConnectionResetError("away"), RuntimeError("a bug")
+    assert [loop_pause(failures, outage, jitter=1) for failures in (1, 3, 5, 6, 1000)] == [0.1, 0.4, 1.6, 2, 2]
+    assert [loop_pause(failures, bug, jitter=1) for failures in (1, 3, 8, 9, 1000)] == [0.2, 0.8, 25.6, 30, 30]
+    assert loop_pause(9, None, jitter=0) == 15
 
 
 async def test_a_loop_that_hangs_fails_the_test_that_ran_it(kafka: Any, database: str) -> None:

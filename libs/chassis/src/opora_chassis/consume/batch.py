@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from prometheus_client import Counter, Gauge
 
-from opora_chassis.back_off import back_off
+from opora_chassis.back_off import back_off, outage_pause
 from opora_chassis.consume import dead_letters, guards
 from opora_chassis.consume.dead_letters import QUEUED, Burial
 from opora_chassis.consume.fuse import Fuse, FuseBlownError
@@ -70,7 +70,7 @@ class BatchConsumer:
             except Exception as error:
                 if not is_transient(error) or attempt == _TRANSIENT_PATIENCE:
                     raise
-                pause = back_off(attempt, base_seconds=0.2, cap_seconds=10, jitter=random.random())  # noqa: S311
+                pause = outage_pause(attempt, jitter=random.random())  # noqa: S311
                 log.warning(
                     "consumer_waits", topic=self._subscription.consumer, error=repr(error), seconds=round(pause, 2)
                 )
