@@ -10,7 +10,7 @@ import pytest
 
 from opora_cli.chaos.invariants import INVARIANTS, enough, judge
 from opora_cli.chaos.observation import Observation
-from opora_cli.chaos.record import Attempt, Outcome
+from opora_cli.chaos.record import Attempt, Injected, Outcome
 from opora_contracts import Event
 from opora_contracts.sla import SlaMet
 from opora_contracts.topics import FEEDBACK, SLA, TICKETS
@@ -49,6 +49,18 @@ def test_a_run_in_which_little_was_acknowledged_proves_nothing() -> None:
     assert enough(observation, 17).holds
     finding = enough(observation, 18)
     assert (finding.id, finding.violations) == ("I0", ("17 writes were acknowledged, at least 18 are needed",))
+
+
+def test_a_run_whose_faults_came_to_nothing_proves_nothing() -> None:
+    """One of five may: another fault had taken its server away. More, and the report says which."""
+    futile = Injected(
+        name="terminate_backend", target="sla", began_at=at(1), ended_at=at(2), detail="refused", came_to_nothing=True
+    )
+    observation = calm().observe()
+    real = futile.model_copy(update={"came_to_nothing": False})
+    assert enough(replace(observation, faults=[futile, *[real] * 4]), 17).holds
+    finding = enough(replace(observation, faults=[futile, *[real] * 3]), 17)
+    assert finding.violations == (f"terminate_backend sla at {at(1)} came to nothing: refused",)
 
 
 def rewritten(

@@ -27,8 +27,7 @@ async def redeliver(bootstrap: str, random: Random, seconds: float) -> int:
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
     copies, mine = 0, set[tuple[str, int, int]]()
-    await asyncio.gather(consumer.start(), producer.start())
-    try:
+    async with consumer, producer:
         consumer.assign(partitions)
         await consumer.seek_to_end(*partitions)
         until = time.monotonic() + seconds
@@ -43,8 +42,6 @@ async def redeliver(bootstrap: str, random: Random, seconds: float) -> int:
                         )
                         mine.add((written.topic, written.partition, written.offset))
                         copies += 1
-    finally:
-        await asyncio.gather(consumer.stop(), producer.stop())
     return copies
 
 

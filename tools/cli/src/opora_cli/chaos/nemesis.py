@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 from opora_chassis.clock import host_now
+from opora_chassis.errors import is_transient
 from opora_cli import store
 from opora_cli.chaos import disks, failpoints
 from opora_cli.chaos.log import redeliver, rewind
@@ -28,7 +29,10 @@ _START_SECONDS = 30.0
 
 
 async def play(stage: Stage, of: Round, random: Random, journal: Journal) -> None:
-    """Inject every fault of the round at its time; returns when all are healed and the round's seconds are over."""
+    """Inject every fault of the round at its time; returns when all are healed and the round's seconds are over.
+
+    A fault that needs a server which another one has taken away comes to nothing, and is noted as such.
+    """
     began = time.monotonic()
     seeds = [random.getrandbits(64) for _ in of.faults]
     async with asyncio.TaskGroup() as group:
@@ -40,7 +44,13 @@ async def play(stage: Stage, of: Round, random: Random, journal: Journal) -> Non
 async def _play(stage: Stage, fault: Fault, random: Random, began: float, journal: Journal) -> None:
     await asyncio.sleep(max(0.0, began + fault.at_seconds - time.monotonic()))
     began_at = host_now()
-    detail = await FAULTS[fault.kind](stage, fault, random)
+    came_to_nothing = False
+    try:
+        detail = await FAULTS[fault.kind](stage, fault, random)
+    except Exception as error:
+        if not is_transient(error):
+            raise
+        came_to_nothing, detail = True, repr(error)
     journal.write(
         Injected(
             name=fault.options.get("state", fault.options.get("mode", fault.kind)),
@@ -48,6 +58,7 @@ async def _play(stage: Stage, fault: Fault, random: Random, began: float, journa
             began_at=began_at,
             ended_at=host_now(),
             detail=detail,
+            came_to_nothing=came_to_nothing,
         )
     )
 

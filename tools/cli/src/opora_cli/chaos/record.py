@@ -75,6 +75,8 @@ class Injected(_Line):
     ended_at: AwareDatetime
     """When it was healed: for a kill, when the process was ready again."""
     detail: str = ""
+    came_to_nothing: bool = False
+    """Whether another fault had taken away what this one needs; `detail` says what it met."""
 
 
 class Sample(_Line):

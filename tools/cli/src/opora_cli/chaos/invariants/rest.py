@@ -16,6 +16,7 @@ MOST_CONNECTIONS = 8
 _REST_SECONDS = 60.0
 _FEWEST_SAMPLES = 8
 _MORE_TASKS = 50
+_MOST_FUTILE = 0.2
 
 
 def poison_waits_aside(observation: Observation) -> Finding:
@@ -79,10 +80,15 @@ def bounded(observation: Observation) -> Finding:
 
 
 def enough(observation: Observation, floor: int) -> Finding:
-    """A run in which less than `floor` writes were acknowledged proves nothing."""
+    """A run proves nothing if less than `floor` writes were acknowledged, or a fifth of its faults were futile."""
     count = sum(1 for attempt in observation.attempts if attempt.outcome is Outcome.ACKNOWLEDGED)
     violations = [f"{count} writes were acknowledged, at least {floor} are needed"] if count < floor else []
-    return found("I0", "enough was acknowledged to prove something", count, violations)
+    futile = [fault for fault in observation.faults if fault.came_to_nothing]
+    if len(futile) > _MOST_FUTILE * len(observation.faults):
+        violations += [
+            f"{fault.name} {fault.target} at {fault.began_at} came to nothing: {fault.detail}" for fault in futile
+        ]
+    return found("I0", "enough was acknowledged, and broken, to prove something", count, violations)
 
 
 def _is_expected(service: str, letter: DeadLetter, broken: Mapping[str, Attempt], keys: set[str]) -> bool:
