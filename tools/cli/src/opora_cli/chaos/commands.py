@@ -63,13 +63,14 @@ def chaos(
         crews=CREWS,
         stories_per_second=rate,
         thorough=full,
+        complete=full and not rounds,
     )
     home = directory / "chaos"
     lock = lock_directory(home)
     if lock is None:
         raise AlreadyRunningError(home, running_supervisor(home))
     try:
-        verdicts = _play_all(home, options, everything=full and rounds is None)
+        verdicts = _play_all(home, options)
         holds = all(verdict.holds for verdict in verdicts)
         if holds and not keep:
             _clear(home)
@@ -81,7 +82,7 @@ def chaos(
     if as_json:
         print_json(document)
     else:
-        _print(options, verdicts, again=_again(options, full=full))
+        _print(options, verdicts, again=_again(options))
     if not holds:
         raise typer.Exit(PROBLEMS_FOUND)
 
@@ -116,7 +117,7 @@ def _chosen(rounds: list[str] | None, *, full: bool) -> tuple[str, ...]:
     return tuple(name for name in names if name not in impossible)
 
 
-def _play_all(home: Path, options: "Options", *, everything: bool) -> "list[Verdict]":
+def _play_all(home: Path, options: "Options") -> "list[Verdict]":
     """The options' rounds, and full disks on a platform of their own when everything was asked for."""
     from opora_cli.chaos.disks import can_mount
     from opora_cli.chaos.run import play
@@ -124,10 +125,10 @@ def _play_all(home: Path, options: "Options", *, everything: bool) -> "list[Verd
     _be_quiet()
     _clear(home)
     verdicts = run(play(home, options, _timed(say)))
-    if everything and all(verdict.holds for verdict in verdicts):
+    if options.complete and all(verdict.holds for verdict in verdicts):
         if can_mount():
             _clear(home)
-            verdicts += run(play(home, replace(options, rounds=("disk-full",), thorough=False), _timed(say)))
+            verdicts += run(play(home, replace(options, rounds=("disk-full",), complete=False), _timed(say)))
         else:
             say("disk-full: not run, because only root can mount small disks")
     return verdicts
@@ -156,9 +157,9 @@ def _clear(home: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _again(options: "Options", *, full: bool) -> str:
-    words = ["opora chaos", *options.rounds, f"--seed {options.seed}"]
-    return " ".join([*words, *(["--full"] if full else [])])
+def _again(options: "Options") -> str:
+    rounds = () if options.complete else options.rounds
+    return " ".join(["opora chaos", *rounds, *(["--full"] if options.thorough else []), f"--seed {options.seed}"])
 
 
 def _document(options: "Options", verdicts: "list[Verdict]") -> dict[str, Any]:

@@ -41,8 +41,9 @@ class Options:
     crews: tuple[Crew, ...]
     stories_per_second: float = 3.0
     thorough: bool = False
-    """Come to rest and judge after each round, so that a violation is known by its round; by the end, everything must
-    have happened that has to happen now and then."""
+    """Come to rest and judge after each round, so that a violation is known by its round."""
+    complete: bool = False
+    """Every round there is: by the end, everything must have happened that has to happen now and then."""
     rebuild: bool = True
     rest_seconds: float = 60.0
     """Within which the platform must have come to rest after the heal."""
@@ -129,7 +130,7 @@ class _Run:
         )
         sometimes = count(observation, self.directory / "logs", self.stage.counted)
         findings = [enough(observation, int(loaded * _ACKNOWLEDGED_A_SECOND)), *judge(observation)]
-        if last and self.options.thorough:
+        if last and self.options.complete:
             findings.append(happened(sometimes))
         return Verdict(
             rounds=tuple(rounds),
