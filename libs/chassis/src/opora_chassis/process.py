@@ -287,7 +287,7 @@ async def _keep_running(service: str, loop: Loop, stop: asyncio.Event) -> None:
 
 
 def loop_pause(failures: int, reason: BaseException | None, *, jitter: float) -> float:
-    """Seconds until a loop is begun again that failed so many times in a row; None when it ended without a reason."""
+    """Seconds until a loop is begun again that failed so often in a row; `reason` is None when it just returned."""
     if reason is not None and is_transient(reason):
         return outage_pause(failures, jitter=jitter)
     return back_off(failures, base_seconds=0.2, cap_seconds=30, jitter=jitter)

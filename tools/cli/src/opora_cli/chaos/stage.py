@@ -114,13 +114,12 @@ class Stage:
                 os.kill(part.pid, number)
 
     async def ready(self, *names: str) -> None:
-        """Return when each of these processes is ready, one after the other.
-
-        Raises CommandError when one is not within two minutes of the one before it.
-        """
+        """Return when each of these processes is ready. Raises CommandError when one is not within two minutes."""
+        deadline = asyncio.get_running_loop().time() + _READY_SECONDS
         async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
             for name in names:
-                if not await came_true(partial(self._is_ready, client, name), _READY_SECONDS):
+                left = deadline - asyncio.get_running_loop().time()
+                if not await came_true(partial(self._is_ready, client, name), left):
                     log = self.process(name).order.log_path
                     raise CommandError(f"{name} is not ready after {_READY_SECONDS:.0f} s: see {log}")
 
