@@ -16,7 +16,7 @@ from opora_contracts.gate import check_all, committed_schemas, examples
 from opora_contracts.reference import pages, topics_table
 
 PACKAGE = Path(opora_contracts.__file__).parent
-NEED_AIOKAFKA = {"publisher.py", "consumer.py", "wire.py"}
+NEED_AIOKAFKA = {"publisher.py", "consumer.py", "recovery.py", "wire.py"}
 """The modules of the extras `publisher` and `consumer`; nothing else imports them."""
 PAGES = Path(__file__).parents[3] / "docs" / "events"
 

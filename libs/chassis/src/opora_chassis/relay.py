@@ -23,7 +23,7 @@ from opora_chassis.errors import is_transient
 from opora_chassis.marks import MarkPublisher, MarkSource
 from opora_chassis.outbox import OutboxRow
 from opora_chassis.platform import Platform
-from opora_contracts import TOPICS
+from opora_contracts import TOPICS, recovery
 
 log = structlog.get_logger()
 
@@ -54,6 +54,7 @@ class Relay:
     """Drains the outbox of one service until it is told to stop. Several may run: they divide the shards."""
 
     def __init__(self, platform: Platform, mark_source: MarkSource | None = None) -> None:
+        recovery.install()
         self._platform = platform
         self._settings = platform.settings
         self._marks = None if mark_source is None else MarkPublisher(platform, mark_source)

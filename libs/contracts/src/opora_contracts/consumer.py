@@ -38,7 +38,7 @@ try:
     from aiokafka.admin import AIOKafkaAdminClient
     from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-    from opora_contracts import wire
+    from opora_contracts import recovery, wire
 except ImportError as error:
     raise ImportError("opora_contracts.consumer needs aiokafka: install opora-contracts[consumer]") from error
 
@@ -143,6 +143,7 @@ class Consumer:
         if self._consumer is not None:
             raise RuntimeError("this Consumer is open already; make another")
         wire.install()
+        recovery.install()
         try:
             async with asyncio.timeout(self._deadline_seconds):
                 self._consumer = await started(self._make, KafkaError, then=self._take_partitions)

@@ -28,6 +28,8 @@ try:
     from aiokafka import errors as kafka_errors
     from aiokafka.errors import KafkaError
     from aiokafka.partitioner import murmur2
+
+    from opora_contracts import recovery
 except ImportError as error:
     raise ImportError("opora_contracts.publisher needs aiokafka: install opora-contracts[publisher]") from error
 
@@ -124,6 +126,7 @@ class Publisher:
         """Connect. Raises PublishError when no broker answers in time, or when it lacks the topics."""
         if self._producer is not None:
             raise RuntimeError("this Publisher is open already; share it, or make another")
+        recovery.install()
         try:
             async with asyncio.timeout(self._deadline_seconds):
                 self._producer = await started(self._make, KafkaError, then=self._check_topics)

@@ -20,7 +20,7 @@ from opora_chassis.consume.subscription import Subscription
 from opora_chassis.errors import is_transient
 from opora_chassis.marks import FollowMarks, MarkFollower
 from opora_chassis.platform import Platform
-from opora_contracts import wire
+from opora_contracts import recovery, wire
 
 log = structlog.get_logger()
 
@@ -44,6 +44,10 @@ _INBOX_SECONDS = 8 * 24 * 3600
 """A day longer than the topic of foreign requests keeps its records."""
 
 
+class ConsumptionEndedError(Exception):
+    """A consumer can never consume again in this process: another one has to."""
+
+
 class Consumers:
     """Every subscription of a service in this process, from `start` to `stop`."""
 
@@ -51,6 +55,7 @@ class Consumers:
         self, platform: Platform, subscriptions: Sequence[Subscription], follow_marks: FollowMarks | None = None
     ) -> None:
         wire.install()
+        recovery.install()
         settings = platform.settings
         self._platform = platform
         self._broker = KafkaBroker(
@@ -88,7 +93,10 @@ class Consumers:
             stream.forget()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Watch over the streams until `stop`; raises what ended the mark follower, if anything did."""
+        """Watch over the streams until `stop`.
+
+        Raises what ended the mark follower, if anything did, and ConsumptionEndedError when a consumer is out for good.
+        """
         next_care = 0.0
         looking = asyncio.create_task(self._keep_looking(), name="lag")
         watched = [looking] if self._follower is None else [looking, self._follower]
@@ -96,6 +104,7 @@ class Consumers:
             while not stop.is_set():
                 for stream in self._streams:
                     stream.measure()
+                    stream.raise_if_ended()
                 for task in watched:
                     if task.done():
                         task.result()
@@ -244,6 +253,13 @@ class _Stream:
             if position is not None:
                 LAG.labels(self._service, self.subscription.topic.name, str(partition)).set(max(0, end - position))
                 self._shown.add(partition)
+
+    def raise_if_ended(self) -> None:
+        """Raise ConsumptionEndedError if aiokafka gave its membership up: FastStream would ask in vain, for ever."""
+        consumer = self._subscriber.consumer
+        coordination = None if consumer is None else consumer._coordinator._coordination_task  # noqa: SLF001
+        if coordination is not None and coordination.done() and not coordination.cancelled():
+            raise ConsumptionEndedError(f"{self._topic}: {coordination.exception()!r}") from coordination.exception()
 
     def forget(self) -> None:
         """Partitions go or came: what is known and shown of them may be another consumer's by now."""

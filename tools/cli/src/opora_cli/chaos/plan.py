@@ -348,7 +348,7 @@ SHORT = (
     "failpoints",
     "cut-after",
     "broker",
-    "database",
+    "database-monkey",
     "consumer-suspended",
     "redelivered",
     "poison",
