@@ -5,15 +5,18 @@ import time
 from random import Random
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from opora_chassis.consume.consumers import group_of
 from opora_cli.backup.log import set_positions
 from opora_cli.errors import CommandError
-from opora_contracts import TOPICS
+from opora_cli.waiting import came_true
+from opora_contracts import TOPICS, Topic
 from opora_contracts.topics import PROGRESS
 
 _MOST_COPIES = 4
 _GROUP_SECONDS = 30.0
+_READ_SECONDS = 120.0
 _LOOK_SECONDS = 0.25
 
 
@@ -51,7 +54,7 @@ async def rewind(bootstrap: str, service: str) -> list[str]:
     Its consumers must be down: a group with members is waited for, until their sessions are over.
     Raises CommandError when one is not empty after 30 s.
     """
-    topics = [topic for topic in TOPICS if service in topic.consumers and topic is not PROGRESS]
+    topics = _read_by(service)
     beginning = {service: {topic.name: dict.fromkeys(range(topic.partitions), 0) for topic in topics}}
     deadline = time.monotonic() + _GROUP_SECONDS
     while True:
@@ -63,3 +66,34 @@ async def rewind(bootstrap: str, service: str) -> list[str]:
             await asyncio.sleep(_LOOK_SECONDS)
         else:
             return [group_of(service, topic.name) for topic in topics]
+
+
+async def read_again(bootstrap: str, service: str) -> int:
+    """Wait until the service's groups are where their topics end now; returns how many records stand there.
+
+    Raises CommandError when they are not within 2 min.
+    """
+    topics = _read_by(service)
+    partitions = [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
+    consumer, admin = AIOKafkaConsumer(bootstrap_servers=bootstrap), AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    async with consumer:
+        ends = await consumer.end_offsets(partitions)
+    await admin.start()
+
+    async def caught_up() -> bool:
+        for topic in topics:
+            positions = await admin.list_consumer_group_offsets(group_of(service, topic.name))
+            if any(position.offset < ends.get(partition, 0) for partition, position in positions.items()):
+                return False
+        return True
+
+    try:
+        if not await came_true(caught_up, _READ_SECONDS, look_seconds=_LOOK_SECONDS):
+            raise CommandError(f"{service} did not read its topics again within {_READ_SECONDS:.0f} s")
+    finally:
+        await admin.close()
+    return sum(ends.values())
+
+
+def _read_by(service: str) -> list[Topic]:
+    return [topic for topic in TOPICS if service in topic.consumers and topic is not PROGRESS]

@@ -14,7 +14,7 @@ from opora_chassis.clock import host_now
 from opora_chassis.errors import is_transient
 from opora_cli import store
 from opora_cli.chaos import disks, failpoints
-from opora_cli.chaos.log import redeliver, rewind
+from opora_cli.chaos.log import read_again, redeliver, rewind
 from opora_cli.chaos.plan import Fault, Round
 from opora_cli.chaos.record import Injected, Journal
 from opora_cli.chaos.release import previous_release, python_path, unpack
@@ -196,7 +196,10 @@ async def _redeliver(stage: Stage, fault: Fault, random: Random) -> str:
 
 
 async def _rewind(stage: Stage, fault: Fault, _random: Random) -> str:
-    """The service's consumers begin at offset 0; with `guards: lost`, not knowing that they were there before."""
+    """The service's consumers begin at offset 0; with `guards: lost`, not knowing that they were there before.
+
+    It lasts until they have read again what they had read: how long that takes is a matter of the log's length.
+    """
     names = [
         name
         for name, running in stage.supervisor.processes.items()
@@ -210,7 +213,8 @@ async def _rewind(stage: Stage, fault: Fault, _random: Random) -> str:
         await store.forget_guards(stage.endpoints.services[fault.target].database_dsn)
     stage.supervisor.held.difference_update(names)
     await stage.ready(*names)
-    return ", ".join(groups)
+    records = await read_again(stage.kafka.bootstrap, fault.target)
+    return f"{', '.join(groups)}: {records:,} records read again"
 
 
 async def _poison(_stage: Stage, fault: Fault, _random: Random) -> str:
