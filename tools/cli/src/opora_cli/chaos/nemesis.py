@@ -160,7 +160,8 @@ async def _older(stage: Stage, fault: Fault, _random: Random) -> str:
         raise CommandError("the release before this one is not known: run this in a checkout with its history")
     version, commit = release
     sources = stage.supervisor.options.directory / f"release-{version}"
-    await asyncio.to_thread(unpack, commit, sources)
+    if not sources.is_dir():
+        await asyncio.to_thread(unpack, commit, sources)
     await _run_otherwise(stage, fault, {"PYTHONPATH": python_path(sources)}, signal.SIGTERM)
     return version
 
