@@ -8,6 +8,7 @@ HOST = "127.0.0.1"
 # others): a client that keeps dialling a stopped server could otherwise be given the server's own port.
 _LOWEST, _HIGHEST = 15_000, 30_000
 _TRIES = 200
+_given: set[int] = set()
 
 
 def is_free(port: int) -> bool:
@@ -22,9 +23,12 @@ def is_free(port: int) -> bool:
 
 
 def find_free_port() -> int:
-    """A port that is free now, chosen at random so that two processes rarely choose the same."""
+    """A port that is free now and that this process was not given before: one is often found for a server that binds it
+    later. Chosen at random so that two processes rarely choose the same.
+    """
     for _ in range(_TRIES):
         port = random.randint(_LOWEST, _HIGHEST)  # noqa: S311 - spreads load, guards nothing
-        if is_free(port):
+        if port not in _given and is_free(port):
+            _given.add(port)
             return port
     raise OSError(f"no free TCP port on {HOST} between {_LOWEST} and {_HIGHEST}")
