@@ -258,8 +258,10 @@ class _Stream:
         """Raise ConsumptionEndedError if aiokafka gave its membership up: FastStream would ask in vain, for ever."""
         consumer = self._subscriber.consumer
         coordination = None if consumer is None else consumer._coordinator._coordination_task  # noqa: SLF001
-        if coordination is not None and coordination.done() and not coordination.cancelled():
-            raise ConsumptionEndedError(f"{self._topic}: {coordination.exception()!r}") from coordination.exception()
+        if coordination is None or not coordination.done() or coordination.cancelled():
+            return
+        if reason := coordination.exception():
+            raise ConsumptionEndedError(f"{self._topic}: {reason!r}") from reason
 
     def forget(self) -> None:
         """Partitions go or came: what is known and shown of them may be another consumer's by now."""

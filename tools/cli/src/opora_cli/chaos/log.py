@@ -5,14 +5,13 @@ import time
 from random import Random
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 
 from opora_chassis.consume.consumers import group_of
+from opora_cli.backup.cut import KEPT_TOPICS, committed_positions
 from opora_cli.backup.log import set_positions
 from opora_cli.errors import CommandError
 from opora_cli.waiting import came_true
-from opora_contracts import TOPICS, Topic
-from opora_contracts.topics import PROGRESS
+from opora_contracts import Topic
 
 _MOST_COPIES = 4
 _GROUP_SECONDS = 30.0
@@ -25,8 +24,7 @@ async def redeliver(bootstrap: str, random: Random, seconds: float) -> int:
 
     Progress marks stay as they are: nothing tells one from its copy. A record is copied once, its copies are not.
     """
-    topics = [topic for topic in TOPICS if topic is not PROGRESS]
-    partitions = [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
+    partitions = [TopicPartition(topic.name, number) for topic in KEPT_TOPICS for number in range(topic.partitions)]
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
     copies, mine = 0, set[tuple[str, int, int]]()
@@ -73,27 +71,20 @@ async def read_again(bootstrap: str, service: str) -> int:
 
     Raises CommandError when they are not within 2 min.
     """
-    topics = _read_by(service)
-    partitions = [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
-    consumer, admin = AIOKafkaConsumer(bootstrap_servers=bootstrap), AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    async with consumer:
+    partitions = [
+        TopicPartition(topic.name, number) for topic in _read_by(service) for number in range(topic.partitions)
+    ]
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap) as consumer:
         ends = await consumer.end_offsets(partitions)
-    await admin.start()
 
     async def caught_up() -> bool:
-        for topic in topics:
-            positions = await admin.list_consumer_group_offsets(group_of(service, topic.name))
-            if any(position.offset < ends.get(partition, 0) for partition, position in positions.items()):
-                return False
-        return True
+        positions = (await committed_positions(bootstrap))[service]
+        return all(positions[at.topic].get(at.partition, 0) >= end for at, end in ends.items())
 
-    try:
-        if not await came_true(caught_up, _READ_SECONDS, look_seconds=_LOOK_SECONDS):
-            raise CommandError(f"{service} did not read its topics again within {_READ_SECONDS:.0f} s")
-    finally:
-        await admin.close()
+    if not await came_true(caught_up, _READ_SECONDS, look_seconds=_LOOK_SECONDS):
+        raise CommandError(f"{service} did not read its topics again within {_READ_SECONDS:.0f} s")
     return sum(ends.values())
 
 
 def _read_by(service: str) -> list[Topic]:
-    return [topic for topic in TOPICS if service in topic.consumers and topic is not PROGRESS]
+    return [topic for topic in KEPT_TOPICS if service in topic.consumers]
