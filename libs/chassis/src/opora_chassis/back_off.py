@@ -1,6 +1,6 @@
 """How long to wait before the next attempt."""
 
-OUTAGE_CAP_SECONDS = 2.0
+OUTAGE_CAP_SECONDS = 1.0
 """However long a server is away, it is asked again at least so often: what was promised holds soon after its return."""
 
 

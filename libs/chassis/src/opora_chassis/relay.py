@@ -68,7 +68,7 @@ class Relay:
         return time.monotonic() - self._last_progress
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Relay until `stop` is set, then drain once more and return. Failures are waited out, 2 s at most apart."""
+        """Relay until `stop` is set, then drain once more and return. Failures are waited out, 1 s at most apart."""
         STALLED.labels(self._platform.service).set_function(self.stalled_seconds)
         failures = 0
         while not stop.is_set():
@@ -99,7 +99,6 @@ class Relay:
                 "tcp_keepalives_count": "3",
             },
         )
-        await self._connection.execute("select pg_advisory_lock($1, pg_backend_pid())", _MEMBER_CLASS)
         await self._measure()  # also while the broker is away and the outbox grows
         self._producer = AIOKafkaProducer(
             bootstrap_servers=self._settings.kafka_bootstrap,
@@ -111,6 +110,8 @@ class Relay:
             metadata_max_age_ms=60_000,
         )
         await asyncio.wait_for(self._producer.start(), timeout=15)
+        # Only now: a relay that cannot reach the broker has no part in the shards, and another one takes them all.
+        await self._connection.execute("select pg_advisory_lock($1, pg_backend_pid())", _MEMBER_CLASS)
 
     async def _close(self) -> None:
         connection, producer = self._connection, self._producer

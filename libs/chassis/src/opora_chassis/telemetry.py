@@ -9,6 +9,7 @@ import logging
 import random
 import re
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -25,6 +26,8 @@ from opora_chassis.settings import ServiceSettings
 
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$")
 _QUIET_LIBRARIES = ("uvicorn", "uvicorn.error", "faststream", "aiokafka", "asyncio")
+LIBRARY_REPEAT_SECONDS = 10.0
+"""How often a library that repeats itself is heard with the same words."""
 
 
 class TelemetryError(Exception):
@@ -127,6 +130,7 @@ def configure_logs(service: str, *, level: str = "INFO", log_format: Literal["js
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(_Seldom())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
@@ -141,6 +145,27 @@ def configure_logs(service: str, *, level: str = "INFO", log_format: Literal["js
         library.handlers.clear()
         library.propagate = True
         library.setLevel(logging.WARNING)
+
+
+class _Seldom(logging.Filter):
+    """Lets a library say the same thing once in ten seconds: while a broker is away aiokafka would fill the disk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str], float] = {}
+        self._held_back: dict[tuple[str, str], int] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith("aiokafka"):
+            return True
+        kind, now = (record.name, str(record.msg)), time.monotonic()
+        if now - self._said.get(kind, float("-inf")) < LIBRARY_REPEAT_SECONDS:
+            self._held_back[kind] = self._held_back.get(kind, 0) + 1
+            return False
+        self._said[kind] = now
+        if held_back := self._held_back.pop(kind, 0):
+            record.msg = f"{record.msg} (and {held_back} more like it)"
+        return True
 
 
 def _add_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

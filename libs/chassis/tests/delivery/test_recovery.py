@@ -1,6 +1,7 @@
 """aiokafka after a broken connection, with the remedies of `opora_contracts.recovery`; and a consumer that ended."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -100,6 +101,34 @@ async def test_a_commit_refused_late_does_not_take_a_member_out_again(
         monkeypatch.undo()
         assert await rejoined()
         await consumer.commit({TopicPartition(topic, 0): 0})
+
+
+async def test_a_client_whose_broker_is_away_asks_for_it_now_and_then(
+    kafka: KafkaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many of its tasks need the broker, it is asked once in a pause, and found at once when it is back."""
+    attempts = 0
+
+    async def refused(*_: Any, **__: Any) -> None:
+        nonlocal attempts
+        attempts += 1
+        raise KafkaConnectionError("refused")
+
+    async with member(kafka.bootstrap) as (consumer, topic):
+        client = consumer._client
+        (node,) = (broker.nodeId for broker in client.cluster.brokers())
+        asked = 0
+        with monkeypatch.context() as away:
+            away.setattr("aiokafka.client.create_conn", refused)
+            for connection in list(client._conns.values()):
+                connection.close()
+            began = time.monotonic()
+            while time.monotonic() < began + 2 * recovery.RECONNECT_SECONDS:
+                assert not any(await asyncio.gather(*(client.ready(node) for _ in range(20))))
+                asked += 20
+            pauses = (time.monotonic() - began) / recovery.RECONNECT_SECONDS
+        assert 1 <= attempts <= pauses + 1 < asked
+        assert await consumer.end_offsets([TopicPartition(topic, 0)]) == {TopicPartition(topic, 0): 0}
 
 
 async def test_a_consumer_that_can_never_consume_again_ends_its_process(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -111,6 +112,37 @@ async def test_two_relays_divide_the_shards_and_keep_order(cell: Cell) -> None:
         await wait_until(lambda: outbox_empty(cell), "the outbox is empty")
         assert not first._held & second._held
     assert await published(cell) == {str(ticket): [1, 2, 3, 4] for ticket in tickets}
+
+
+async def test_a_relay_that_cannot_reach_the_broker_has_no_part(cell: Cell) -> None:
+    """It is no member while it tries: the other one publishes everything, its shards included."""
+    tickets = [uuid4() for _ in range(30)]
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    settings = cell.platform.settings.model_copy(update={"kafka_bootstrap": f"127.0.0.1:{port}"})
+    stop, cut_off = asyncio.Event(), Relay(replace(cell.platform, settings=settings))
+    trying = asyncio.create_task(cut_off.run(stop))
+    try:
+        async with cell.relaying() as other:
+
+            async def alone() -> bool:
+                return len(other._held) == cell.platform.settings.relay_shards
+
+            await wait_until(alone, "the relay that reaches the broker holds every shard", 5)
+            assert cut_off._producer is not None, "it is at its attempt"
+            for ticket in tickets:
+                await cell.emit(ticket, 1)
+            await wait_until(lambda: outbox_empty(cell), "the outbox is empty")
+    finally:
+        stop.set()
+        await asyncio.wait_for(trying, 30)
+        silent.close()
+    assert await published(cell) == {str(ticket): [1] for ticket in tickets}
 
 
 @pytest.mark.parametrize(("shards", "members", "share"), [(4, 1, 4), (4, 2, 2), (4, 3, 2), (4, 9, 1), (1, 1, 1)])
