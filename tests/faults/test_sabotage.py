@@ -25,7 +25,7 @@ EXPECTED: dict[str, tuple[tuple[str, ...], int, set[str]]] = {
     "timers_by_local_clock": (("quiet",), 1, {"I7"}),
     "no_parking": (("poison",), 1, {"I11"}),
     "swallow_an_error": (("database",), 1, {"I1", "I5"}),
-    "begin_at_latest": (("storm", "storm"), 1, {"I1", "I5"}),
+    "begin_at_latest": (("positions-lost",), 1, {"I1", "I5"}),
 }
 """By switch: the rounds that need the safeguard, their seed, and the invariants that it keeps.
 

@@ -5,6 +5,9 @@ import time
 from random import Random
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupIdNotFound, NoError
+from aiokafka.protocol.admin import DeleteGroupsRequest
 
 from opora_chassis.consume.consumers import group_of
 from opora_cli.backup.cut import KEPT_TOPICS, committed_positions
@@ -64,6 +67,41 @@ async def rewind(bootstrap: str, service: str) -> list[str]:
             await asyncio.sleep(_LOOK_SECONDS)
         else:
             return [group_of(service, topic.name) for topic in topics]
+
+
+async def forget(bootstrap: str, service: str) -> list[str]:
+    """Delete the service's groups with their positions, as a broker does when they expire; returns their names.
+
+    Its consumers must be down, as for `rewind`. Raises CommandError when one is not empty after 30 s.
+    """
+    groups = [group_of(service, topic.name) for topic in _read_by(service)]
+    for group in groups:
+        await forget_group(bootstrap, group)
+    return groups
+
+
+async def forget_group(bootstrap: str, group: str) -> None:
+    """Delete a consumer group, once the sessions of members that were killed are over; none is fine too.
+
+    Raises CommandError when it has members after 30 s.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+
+    async def forgotten() -> bool:
+        try:
+            coordinator = await admin.find_coordinator(group)
+        except GroupCoordinatorNotAvailableError:
+            return False  # the broker's first group: it makes room for it
+        # aiokafka knows the request but has no method for it.
+        ((_, code),) = (await admin._send_request(DeleteGroupsRequest([group]), coordinator)).results  # noqa: SLF001
+        return code in {NoError.errno, GroupIdNotFound.errno}
+
+    try:
+        if not await came_true(forgotten, _GROUP_SECONDS, look_seconds=_LOOK_SECONDS):
+            raise CommandError(f"the group {group} is in use after {_GROUP_SECONDS:.0f} s")
+    finally:
+        await admin.close()
 
 
 async def read_again(bootstrap: str, service: str) -> int:

@@ -14,7 +14,7 @@ from opora_chassis.clock import host_now
 from opora_chassis.errors import is_transient
 from opora_cli import store
 from opora_cli.chaos import disks, failpoints
-from opora_cli.chaos.log import read_again, redeliver, rewind
+from opora_cli.chaos.log import forget, read_again, redeliver, rewind
 from opora_cli.chaos.plan import Fault, Round
 from opora_cli.chaos.record import Injected, Journal
 from opora_cli.chaos.release import previous_release, python_path, unpack
@@ -197,7 +197,9 @@ async def _redeliver(stage: Stage, fault: Fault, random: Random) -> str:
 
 
 async def _rewind(stage: Stage, fault: Fault, _random: Random) -> str:
-    """The service's consumers begin at offset 0; with `guards: lost`, not knowing that they were there before.
+    """The service's consumers begin at offset 0: set back, or, with `positions: lost`, as groups without a position.
+
+    With `guards: lost` they do not know either what they applied before.
 
     It lasts until they have read again what they had read: how long that takes is a matter of the log's length.
     """
@@ -209,7 +211,8 @@ async def _rewind(stage: Stage, fault: Fault, _random: Random) -> str:
     stage.supervisor.held.update(names)
     for name in names:
         stage.signal(name, signal.SIGKILL)
-    groups = await rewind(stage.kafka.bootstrap, fault.target)
+    begin_anew = forget if fault.options.get("positions") == "lost" else rewind
+    groups = await begin_anew(stage.kafka.bootstrap, fault.target)
     if fault.options.get("guards") == "lost":
         await store.forget_guards(stage.endpoints.services[fault.target].database_dsn)
     stage.supervisor.held.difference_update(names)

@@ -187,6 +187,12 @@ def guards_lost(random: Random, _crews: Sequence[Crew]) -> Round:
     return Round("offsets and sequence guards lost", (Fault("rewind", service, 3, 0, {"guards": "lost"}),), 14)
 
 
+def positions_lost(random: Random, _crews: Sequence[Crew]) -> Round:
+    """The broker has forgotten a service's groups, and they begin as new ones while facts keep coming."""
+    service = random.choice(("sla", "notify", "feedback"))
+    return Round("consumer groups forgotten", (Fault("rewind", service, 3, 0, {"positions": "lost"}),), 14)
+
+
 def storm(random: Random, crews: Sequence[Crew]) -> Round:
     """Consumers come and go: one is left, then two, then all work again, every 3 s."""
     consumers = processes(crews, "consume", "sla")
@@ -330,6 +336,7 @@ ROUNDS: dict[str, Draw] = {
     "redelivered": redelivered,
     "rewound": rewound,
     "guards-lost": guards_lost,
+    "positions-lost": positions_lost,
     "storm": storm,
     "poison": poison,
     "mail": mail_trouble,
