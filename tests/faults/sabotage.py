@@ -70,15 +70,17 @@ def timers_by_wall_clock() -> None:
     from opora_sla import timers
     from opora_sla.store import cases
 
-    async def always(_database: Any) -> bool:
-        return True
+    look = cases.look
+
+    async def always(database: Any) -> Any:
+        return (await look(database))._replace(due=True)
 
     async def judge_by_now(tx: Any, clock: Any) -> int:
         claimed = await cases.claim_blind(tx, range(12), tx.now, 200)
         await timers._judge(tx, clock, claimed, Evidence.COMPLETE)
         return len(claimed)
 
-    _replace(cases, "anything_due", always)
+    _replace(cases, "look", always)
     _replace(timers, "judge_due", judge_by_now)
 
 
@@ -155,15 +157,17 @@ def timers_by_local_clock() -> None:
     from opora_sla import timers
     from opora_sla.store import cases
 
-    async def always(_database: Any) -> bool:
-        return True
+    look = cases.look
+
+    async def always(database: Any) -> Any:
+        return (await look(database))._replace(due=True)
 
     async def judge_by_host(tx: Any, clock: Any) -> int:
         claimed = await cases.claim_blind(tx, range(12), host_now() + timedelta(seconds=2), 200)
         await timers._judge(tx, clock, claimed, Evidence.COMPLETE)
         return len(claimed)
 
-    _replace(cases, "anything_due", always)
+    _replace(cases, "look", always)
     _replace(timers, "judge_due", judge_by_host)
 
 

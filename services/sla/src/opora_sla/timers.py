@@ -37,6 +37,8 @@ OPEN_CLOCKS = Gauge("opora_sla_open_clocks", "Clocks of tickets that are neither
 
 _CLAIM_LIMIT = 200
 _COUNT_SECONDS = 10.0
+_COUNT_PAUSE = 99
+"""How many times as long as counting took the timers do not count: a count reads every open clock."""
 
 
 class ClockWatch:
@@ -58,14 +60,12 @@ class ClockWatch:
         next_count = 0.0
         while not stop.is_set():
             if time.monotonic() >= next_count:
-                for metric, count in (await case_store.open_clocks(database)).items():
-                    OPEN_CLOCKS.labels(metric).set(count)
-                next_count = time.monotonic() + _COUNT_SECONDS
-            live = await case_store.watermarks(database, case_store.LIVE)
+                next_count = await self._count()
+            live, due = await case_store.look(database)
             self._sight = self._sight.look(live, time.monotonic())
             BLIND_SECONDS.set(self._sight.blind_seconds)
             judged = 0
-            if await case_store.anything_due(database):
+            if due:
                 async with database.transaction() as tx:
                     judged = await judge_due(tx, self._platform.clock)
             else:
@@ -78,6 +78,14 @@ class ClockWatch:
                     )
             if not judged:
                 await _pause(stop, self._settings.timer_poll_seconds)
+
+    async def _count(self) -> float:
+        """Count the open clocks; returns when to do so again: counting takes one second in a hundred at most."""
+        began = time.monotonic()
+        for metric, count in (await case_store.open_clocks(self._platform.database)).items():
+            OPEN_CLOCKS.labels(metric).set(count)
+        ended = time.monotonic()
+        return ended + max(_COUNT_SECONDS, _COUNT_PAUSE * (ended - began))
 
 
 async def judge_due(tx: Transaction, clock: Clock) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from opora_chassis.database import Database, Transaction
@@ -25,6 +25,15 @@ LIVE = ""
 """The domain of tickets that are judged by live time; the others' is their import's id."""
 
 Reader = Database | Transaction
+
+
+class Outlook(NamedTuple):
+    """What the timers see."""
+
+    watermarks: dict[int, datetime]
+    """The live one of each partition."""
+    due: bool
+    """Whether some case is due by its watermark, live or imported."""
 
 
 async def lock_cases(tx: Transaction, ticket_ids: Collection[UUID]) -> dict[UUID, Case]:
@@ -79,20 +88,22 @@ async def claim_blind(
     return await _with_judgement(tx, rows)
 
 
-async def anything_due(database: Database) -> bool:
-    """Whether `claim_due` would find something that is not locked: a cheap look without a transaction."""
-    # Plan: as in claim_due, one probe of cases_due per watermark; the order by keeps the planner on that index.
-    due: bool = await database.fetchval(
-        "select exists (select from watermarks cross join lateral ("
-        "  select from cases"
+async def look(database: Database) -> Outlook:
+    """How far the evidence reaches, and whether `claim_due` would find something: one query, no transaction."""
+    # Plan: as in claim_due, one probe of cases_due per watermark; the order by, which an exists would drop, keeps the
+    # planner on that index.
+    rows = await database.fetch(
+        "select partition, domain, complete_before, coalesce(("
+        "  select true from cases"
         "  where cases.partition = watermarks.partition and cases.domain = watermarks.domain"
         "  and cases.next_fire_at < watermarks.complete_before"
         "  and not exists (select from parked_keys"
         "    where consumer = 'opora.tickets' and key = cases.ticket_id::text)"
         "  order by cases.next_fire_at limit 1"
-        ") as due)"
+        "), false) as due from watermarks"
     )
-    return due
+    live = {row["partition"]: row["complete_before"] for row in rows if row["domain"] == LIVE}
+    return Outlook(live, any(row["due"] for row in rows))
 
 
 async def save(tx: Transaction, decisions: Sequence[Decision]) -> None:
