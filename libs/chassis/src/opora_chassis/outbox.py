@@ -62,6 +62,8 @@ async def write(connection: Any, source: str, events: Sequence[NewEvent]) -> Non
 def _event(source: str, new: NewEvent) -> Event[Any]:
     event_id = str(new_id())
     cause = new.cause
+    # A batch serves many traces: the trace of a fact's own request or cause goes on, not the batch's.
+    traceparent = new.traceparent or (None if cause is None else cause.traceparent) or current_traceparent()
     return Event(
         id=event_id,
         source=source,
@@ -76,6 +78,5 @@ def _event(source: str, new: NewEvent) -> Event[Any]:
         causation_id=None if cause is None else cause.id,
         actor=new.actor,
         import_id=new.import_id,
-        # A batch handles events of many traces: the cause's own trace goes on, not the batch's.
-        traceparent=current_traceparent() if cause is None else cause.traceparent or current_traceparent(),
+        traceparent=traceparent,
     )

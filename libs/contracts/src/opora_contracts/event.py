@@ -47,3 +47,5 @@ class NewEvent:
     import_id: str | None = None
     cause: Event[Fact] | None = field(default=None, repr=False)
     """The event that led to this one: gives correlation, causation and trace."""
+    traceparent: str | None = None
+    """The trace of the request that led to it, where one transaction carries out several; else the work's own."""

@@ -307,3 +307,32 @@ async def test_bulk_sized_bodies_are_taken(desk: Any) -> None:
     large = b'{"title": "' + b"x" * 7_000_000 + b'"}'
     answer = await desk.client.post("/v1/tickets", content=large, headers=headers)
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "title")
+
+
+async def test_openings_at_the_same_moment_keep_each_its_own_trace_actor_and_refusal(desk: Any) -> None:
+    """Whatever shares a transaction: facts tell who asked and in which trace; what is refused takes nobody along."""
+    first = await desk.opened(external_source="/crm", external_id=uuid4().hex)
+    marks = [f"{number:032x}" for number in range(1, 31)]
+
+    async def open_one(mark: str) -> Any:
+        refused = int(mark, 16) % 5 == 0
+        body = {"title": "At once", "requester_email": f"{mark}@{uuid4().hex}.example"}
+        if refused:
+            body |= {"external_source": "/crm", "external_id": first["external_id"]}
+        headers = {"traceparent": f"00-{mark}-00000000000000ab-01", "X-Opora-Actor": f"agent:{mark}"}
+        return await desk.post("/tickets", body, status=409 if refused else 201, **headers)
+
+    answers = await asyncio.gather(*(open_one(mark) for mark in marks))
+    for mark, answer in zip(marks, answers, strict=True):
+        if "id" not in answer:
+            assert first["number"] in answer["detail"]
+            continue
+        (created,) = await desk.published(TICKETS.name, answer["id"], 1)
+        (registered,) = await desk.published(CUSTOMERS.name, answer["requester_id"], 1)
+        for fact in (created, registered):
+            assert (fact.actor, fact.traceparent) == (f"agent:{mark}", f"00-{mark}-00000000000000ab-01")
+    strangers = [mark for mark in marks if int(mark, 16) % 5 == 0]
+    registered_addresses = await desk.database.fetchval(
+        "select count(*) from customers where split_part(email, '@', 1) = any($1::text[])", strangers
+    )
+    assert registered_addresses == 0

@@ -4,7 +4,9 @@ from opora_chassis.http.application import PlatformDependency, build_app, platfo
 from opora_chassis.http.documentation import shown
 from opora_chassis.http.errors import BadRequest, Conflict, Forbidden, NotFound, Problem, Unprocessable
 from opora_chassis.http.forms import form_fields
+from opora_chassis.http.group_commit import GroupCommit
 from opora_chassis.http.health import Check, CheckSource
+from opora_chassis.http.hot import HotWrite
 from opora_chassis.http.idempotency import WriteCall, write_call, writes
 from opora_chassis.http.keys import Caller, create_key, list_keys, requires, revoke_key
 from opora_chassis.http.model import Input
@@ -17,6 +19,8 @@ __all__ = [
     "CheckSource",
     "Conflict",
     "Forbidden",
+    "GroupCommit",
+    "HotWrite",
     "Input",
     "Limit",
     "NotFound",

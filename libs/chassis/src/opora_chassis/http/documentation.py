@@ -6,13 +6,12 @@ from inspect import getdoc
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, FastAPI
-from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from opora_chassis.http.errors import PROBLEM_RESPONSE, RETRY_AFTER_SECONDS
-from opora_chassis.http.keys import RequiredScope
+from opora_chassis.http.keys import scopes_of
 
 Json = dict[str, Any]
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -229,7 +228,7 @@ def openapi_document(title: str, version: str, routers: Sequence[APIRouter]) -> 
 def _complete(operation: Json, route: APIRoute, method: str) -> None:
     """Add to what the framework knows of an operation: scope, actor, examples, refusals."""
     told = _shown.get(route.endpoint, _Shown())
-    scopes = sorted(set(_scopes_of(route.dependant)))
+    scopes = sorted({required.scope for required in scopes_of(route.dependant)})
     operation.pop("security", None)
     if scopes:
         operation["security"] = [{_KEY_SCHEME: scopes}]
@@ -271,13 +270,6 @@ def _refusals_of(operation: Json, told: _Shown, *, is_secured: bool, has_body: b
     if has_body or places & {"query", "header"}:
         yield "422"
     yield "503"
-
-
-def _scopes_of(dependant: Dependant) -> Iterator[str]:
-    if isinstance(dependant.call, RequiredScope):
-        yield dependant.call.scope
-    for needed in dependant.dependencies:
-        yield from _scopes_of(needed)
 
 
 def _response(refusal: _Refusal) -> Json:

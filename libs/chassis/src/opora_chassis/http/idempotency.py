@@ -1,11 +1,12 @@
 """Writes that can be repeated: one transaction each, and with an Idempotency-Key one effect."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated, Any
 
+import asyncpg
 import structlog
 from fastapi import Depends, Header, Request
 from pydantic_core import to_json
@@ -13,7 +14,7 @@ from starlette.responses import Response
 
 from opora_chassis.database import Database, Transaction
 from opora_chassis.errors import is_transient
-from opora_chassis.http.errors import Unprocessable
+from opora_chassis.http.errors import Problem, Unprocessable
 from opora_chassis.http.keys import Caller, requires
 
 log = structlog.get_logger()
@@ -51,50 +52,77 @@ class WriteCall:
         key included, so that the caller may correct the request and repeat it.
         """
         async with self.database.transaction() as tx:
-            if self.key is not None:
-                answered = await self._claim(tx, self.key)
-                if answered is not None:
-                    return answered
-            result = await work(tx)
-            body = "" if result is None else to_json(result).decode()
-            if self.key is not None:
-                await tx.execute(
-                    "update idempotency_keys set status = $3, body = $4 where caller = $1 and key = $2",
-                    self.caller.key_id,
-                    self.key,
-                    status,
-                    body,
-                )
-        return _answer(status, body)
+            (answered,) = await claim_keys(tx, [self])
+            if isinstance(answered, Problem):
+                raise answered
+            if answered is not None:
+                return answered
+            body = body_of(await work(tx))
+            await keep_answers(tx, [(self, body)], status)
+        return answer_with(status, body)
 
-    async def _claim(self, tx: Transaction, key: str) -> Response | None:
-        """Take the key for this transaction (None), or give the answer of the one that had it."""
-        while True:
-            # A twin that runs now holds the row's place in the primary key: this waits until it commits or fails.
-            claimed = await tx.fetchval(
-                "insert into idempotency_keys (caller, key, method, path, request_hash) values ($1, $2, $3, $4, $5)"
-                " on conflict do nothing returning true",
-                self.caller.key_id,
-                key,
-                self.method,
-                self.path,
-                self.request_hash,
-            )
-            if claimed:
-                return None
-            first = await tx.fetchrow(
-                "select method, path, request_hash, status, body from idempotency_keys where caller = $1 and key = $2",
-                self.caller.key_id,
-                key,
-            )
-            if first is None:  # pruned between the two statements
-                continue
-            if first["request_hash"] != self.request_hash:
-                raise Unprocessable(
-                    f"The Idempotency-Key was used for another request ({first['method']} {first['path']});"
-                    " use a new key for a new request."
-                )
-            return _answer(first["status"], first["body"], replayed=True)
+
+async def claim_keys(tx: Transaction, calls: Sequence[WriteCall]) -> list[Response | Problem | None]:
+    """Take the calls' keys for this transaction. None for a call that is to be carried out; else its first answer, or
+    the problem that its key was used for another request.
+
+    No two of the calls may share a key. A call whose twin runs now waits until that one's transaction has ended.
+    """
+    answers: list[Response | Problem | None] = [None] * len(calls)
+    waiting = {(call.caller.key_id, call.key): place for place, call in enumerate(calls) if call.key is not None}
+    while waiting:
+        # In the order of the keys, so that two groups never wait for each other in a circle.
+        ordered = sorted(waiting)
+        asked = [calls[waiting[each]] for each in ordered]
+        # A twin that runs now holds the row's place in the primary key: this waits until it commits or fails.
+        claimed = await tx.fetch(
+            "insert into idempotency_keys (caller, key, method, path, request_hash)"
+            " select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[])"
+            " on conflict do nothing returning caller, key",
+            [caller for caller, _ in ordered],
+            [key for _, key in ordered],
+            [call.method for call in asked],
+            [call.path for call in asked],
+            [call.request_hash for call in asked],
+        )
+        for row in claimed:
+            del waiting[row["caller"], row["key"]]
+        if not waiting:
+            break
+        known = await tx.fetch(
+            "select caller, key, method, path, request_hash, status, body from idempotency_keys"
+            " where (caller, key) in (select * from unnest($1::uuid[], $2::text[]))",
+            [caller for caller, _ in waiting],
+            [key for _, key in waiting],
+        )
+        for first in known:  # what was pruned between the two statements is claimed in the next turn
+            place = waiting.pop((first["caller"], first["key"]))
+            answers[place] = _first_answer(first, calls[place])
+    return answers
+
+
+async def keep_answers(tx: Transaction, answers: Sequence[tuple[WriteCall, str]], status: int) -> None:
+    """Store what the calls that have a key are answered with; the transaction has claimed their keys."""
+    keyed = [(call, body) for call, body in answers if call.key is not None]
+    if keyed:
+        await tx.execute(
+            "update idempotency_keys set status = $3, body = answer.body"
+            " from unnest($1::uuid[], $2::text[], $4::text[]) as answer (caller, key, body)"
+            " where idempotency_keys.caller = answer.caller and idempotency_keys.key = answer.key",
+            [call.caller.key_id for call, _ in keyed],
+            [call.key for call, _ in keyed],
+            status,
+            [body for _, body in keyed],
+        )
+
+
+def _first_answer(first: asyncpg.Record, call: WriteCall) -> Response | Problem:
+    if first["request_hash"] != call.request_hash:
+        return Unprocessable(
+            f"The Idempotency-Key was used for another request ({first['method']} {first['path']});"
+            " use a new key for a new request."
+        )
+    return answer_with(first["status"], first["body"], replayed=True)
 
 
 async def write_call(request: Request, caller: Caller) -> WriteCall:
@@ -138,6 +166,12 @@ async def forget_old_keys(database: Database, stop: asyncio.Event) -> None:
             continue
 
 
-def _answer(status: int, body: str, *, replayed: bool = False) -> Response:
+def body_of(result: Any) -> str:
+    """A write's result as the JSON that answers it; None: empty."""
+    return "" if result is None else to_json(result).decode()
+
+
+def answer_with(status: int, body: str, *, replayed: bool = False) -> Response:
+    """The answer of a write."""
     headers = {"Idempotent-Replayed": "true"} if replayed else None
     return Response(body, status_code=status, headers=headers, media_type="application/json" if body else None)

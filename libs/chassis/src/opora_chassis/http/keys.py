@@ -7,7 +7,7 @@ protects passwords that people choose, would only slow every request down.
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -15,6 +15,7 @@ from string import ascii_letters, digits
 from uuid import UUID
 
 from fastapi import Request
+from fastapi.dependencies.models import Dependant
 from fastapi.security import HTTPBearer
 
 from opora_chassis.database import Database
@@ -161,6 +162,14 @@ class RequiredScope(HTTPBearer):
             raise _lacking(self.scope, caller)
         named = request.headers.get("x-opora-actor")
         return caller if named is None else _assume(caller, named)
+
+
+def scopes_of(dependant: Dependant) -> Iterator[RequiredScope]:
+    """The scopes that a route's caller needs."""
+    for needed in dependant.dependencies:
+        if isinstance(needed.call, RequiredScope):
+            yield needed.call
+        yield from scopes_of(needed)
 
 
 def requires(scope: str) -> RequiredScope:

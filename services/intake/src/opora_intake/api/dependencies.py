@@ -75,10 +75,11 @@ def broken_rules_as_problems() -> Iterator[None]:
     try:
         yield
     except RuleBroken as refusal:
-        raise _problem_of(refusal) from refusal
+        raise problem_of_refusal(refusal) from refusal
 
 
-def _problem_of(refusal: RuleBroken) -> Problem:
+def problem_of_refusal(refusal: RuleBroken) -> Problem:
+    """How a broken rule is answered."""
     detail = f"{refusal}."
     match refusal:
         case Unknown(what, identifier):

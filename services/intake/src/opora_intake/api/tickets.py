@@ -38,8 +38,8 @@ from opora_intake.api.views import (
     ticket_view,
     ticket_with_message_view,
 )
-from opora_intake.domain import Command, Open, PriorityMatrix, Ticket, commands
-from opora_intake.handlers.tickets import command_ticket, create_ticket
+from opora_intake.domain import Command, PriorityMatrix, Ticket, commands
+from opora_intake.handlers.tickets import command_ticket
 from opora_intake.store import tickets as store
 
 router = APIRouter(prefix="/v1", tags=["tickets"])
@@ -92,18 +92,6 @@ class TicketQuery(Input):
         given = self.model_dump(exclude={"open", "q", "limit", "cursor"}, exclude_none=True)
         filters = {name: value for name, value in given.items() if value != ()}
         return filters if self.q is None else {**filters, "title_prefix": self.q}
-
-
-@router.post("/tickets", status_code=201, response_model=TicketView, summary="Open a ticket")
-@shown(examples.TICKET, examples.OPENINGS)
-async def post_ticket(body: Open, call: TicketWrite, matrix: Matrix) -> Response:
-    """Open a ticket. The requester is named by id or by e-mail address; an unknown address is registered."""
-
-    async def work(tx: Transaction) -> TicketView:
-        return ticket_view(await create_ticket(tx, body, call.caller.actor, matrix))
-
-    with broken_rules_as_problems():
-        return await call.run(work, status=201)
 
 
 @router.get("/tickets", summary="List tickets")

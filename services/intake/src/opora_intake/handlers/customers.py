@@ -17,6 +17,15 @@ from opora_intake.store import customers as store
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """An opening, who asks for it, and in which trace."""
+
+    opening: Open
+    actor: str | None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Circle:
     """Who asks, as far as a batch of openings needs to know."""
 
@@ -46,25 +55,28 @@ class Circle:
         return self.organizations.get(requester.organization_id)
 
 
-async def gather_circle(tx: Transaction, openings: Sequence[Open], actor: str | None) -> Circle:
+async def gather_circle(tx: Transaction, asked: Sequence[Asked]) -> Circle:
     """Everybody whom these openings name, in a few statements; unknown addresses are registered.
 
     A new person belongs to the organisation that the opening names, or to the one that owns the address's domain.
     """
-    named = {opening.requester_email.lower(): opening for opening in reversed(openings) if opening.requester_email}
-    by_email = await store.customers_by_email(tx, [o.requester_email for o in named.values() if o.requester_email])
+    openings = [each.opening for each in asked]
+    named = {each.opening.requester_email.lower(): each for each in reversed(asked) if each.opening.requester_email}
+    addresses = [each.opening.requester_email for each in named.values() if each.opening.requester_email]
+    by_email = await store.customers_by_email(tx, addresses)
     by_id = await store.customers_by_id(tx, {o.requester_id for o in openings if o.requester_id})
     owners = await store.domain_owners(tx, {email_domain(email) for email in named if email not in by_email})
     organization_ids = {o.organization_id for o in openings if o.organization_id}
     organization_ids |= {c.organization_id for c in (*by_email.values(), *by_id.values()) if c.organization_id}
     organizations = await store.organizations_by_id(tx, organization_ids | set(owners.values()))
-    strangers = [
-        _stranger(tx, email, opening, owners, organizations)
-        for email, opening in named.items()
+    strangers = {
+        stranger.id: (stranger, each)
+        for email, each in named.items()
         if email not in by_email
-    ]
+        for stranger in [_stranger(tx, email, each.opening, owners, organizations)]
+    }
     if strangers:
-        by_email |= await _register(tx, strangers, actor)
+        by_email |= await _register(tx, strangers)
     return Circle(by_id, by_email, organizations)
 
 
@@ -90,11 +102,13 @@ def _stranger(
     )
 
 
-async def _register(tx: Transaction, strangers: Sequence[Customer], actor: str | None) -> dict[str, Customer]:
-    registered = await store.register_customers(tx, strangers)
-    tx.emit(*(customer_event(customer, actor) for customer in registered))
+async def _register(tx: Transaction, strangers: Mapping[UUID, tuple[Customer, Asked]]) -> dict[str, Customer]:
+    registered = await store.register_customers(tx, [customer for customer, _ in strangers.values()])
+    for customer in registered:
+        _, asked = strangers[customer.id]
+        tx.emit(customer_event(customer, asked.actor, traceparent=asked.traceparent))
     known = {customer.email.lower(): customer for customer in registered if customer.email}
-    missed = {c.email for c in strangers if c.email and c.email.lower() not in known}
+    missed = {c.email for c, _ in strangers.values() if c.email and c.email.lower() not in known}
     # Somebody else registered the same person between our look and our insert.
     return known | await store.customers_by_email(tx, missed)
 

@@ -19,7 +19,7 @@ from opora_intake.domain import (
     open_ticket,
 )
 from opora_intake.domain.history import BadEntry, HistoryEntry, command_of, fresh_entries
-from opora_intake.handlers.customers import Circle, gather_circle
+from opora_intake.handlers.customers import Asked, Circle, gather_circle
 from opora_intake.handlers.errors import ImportClosed, Unknown
 from opora_intake.handlers.record import Change, record_changes
 from opora_intake.store import imports as store
@@ -124,7 +124,7 @@ class _Desk:
     ) -> "_Desk":
         understood = {index: _understood(entry) for index, entry in fresh}
         openings = [command for command in understood.values() if isinstance(command, Open)]
-        circle = await gather_circle(tx, openings, actor)
+        circle = await gather_circle(tx, [Asked(opening, actor) for opening in openings])
         numbers = iter(await ticket_store.next_numbers(tx, len(openings)))
         return cls(history, tickets, understood, circle, numbers, tx.now, actor, matrix, set())
 

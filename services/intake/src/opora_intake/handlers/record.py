@@ -21,6 +21,8 @@ class Change:
     cause: Event[Any] | None = None
     import_id: UUID | None = None
     """Set on history: its facts carry the import."""
+    traceparent: str | None = None
+    """Of the request that asked for it, where a transaction carries out several."""
 
 
 async def record_changes(tx: Transaction, changes: Sequence[Change]) -> None:
@@ -47,6 +49,7 @@ async def record_changes(tx: Transaction, changes: Sequence[Change]) -> None:
                 actor=change.actor,
                 import_id=None if change.import_id is None else str(change.import_id),
                 cause=change.cause,
+                traceparent=change.traceparent,
             )
             for change in changes
             for fact in change.decision.facts
@@ -54,7 +57,7 @@ async def record_changes(tx: Transaction, changes: Sequence[Change]) -> None:
     )
 
 
-def customer_event(customer: Customer, actor: str | None, cause: Event[Any] | None = None) -> NewEvent:
+def customer_event(customer: Customer, actor: str | None, *, traceparent: str | None = None) -> NewEvent:
     """What the customer's newest version publishes."""
     return NewEvent(
         data=customer_fact(customer),
@@ -62,7 +65,7 @@ def customer_event(customer: Customer, actor: str | None, cause: Event[Any] | No
         sequence=customer.version,
         time=customer.last_time,
         actor=actor,
-        cause=cause,
+        traceparent=traceparent,
     )
 
 

@@ -16,7 +16,7 @@ from opora_intake.domain import Open, PriorityMatrix, RuleBroken, Ticket, decide
 from opora_intake.domain.commands import Reply
 from opora_intake.domain.history import problem_text
 from opora_intake.domain.ticket import NUMBER
-from opora_intake.handlers.customers import Circle, gather_circle
+from opora_intake.handlers.customers import Asked, Circle, gather_circle
 from opora_intake.handlers.errors import AlreadySubmitted
 from opora_intake.handlers.record import Change, record_changes
 from opora_intake.handlers.tickets import join_history
@@ -34,7 +34,7 @@ async def follow_requests(events: Sequence[Event[Any]], tx: Transaction, *, matr
     A ticket is received when intake learns of it: its time is the transaction's, not the foreign clock's.
     """
     openings = {(event.source, event.id): _opening(event) for event in events if _is_opening(event)}
-    circle = await gather_circle(tx, list(openings.values()), _SELF)
+    circle = await gather_circle(tx, [Asked(opening, _SELF) for opening in openings.values()])
     numbers = iter(await store.next_numbers(tx, len(openings)))
     desk = await _Desk.over(tx, events)
     changes: list[Change] = []

@@ -1,23 +1,62 @@
 """Tickets as people and programs work on them over HTTP."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from opora_chassis.database import Transaction
 from opora_chassis.identifiers import new_id
-from opora_intake.domain import Command, Decision, Open, PriorityMatrix, Ticket, decide, join_live, open_ticket
-from opora_intake.handlers.customers import gather_circle
+from opora_intake.domain import Command, Decision, PriorityMatrix, RuleBroken, Ticket, decide, join_live, open_ticket
+from opora_intake.handlers.customers import Asked, Circle, gather_circle
 from opora_intake.handlers.errors import AlreadySubmitted, HistoryOpen, Unknown
 from opora_intake.handlers.record import Change, record_changes
 from opora_intake.store import imports
 from opora_intake.store import tickets as store
 
 
-async def create_ticket(tx: Transaction, opening: Open, actor: str, matrix: PriorityMatrix) -> Ticket:
-    """Open a ticket. Raises UnknownReference, ImpossibleTime or AlreadySubmitted."""
+async def create_tickets(
+    tx: Transaction, asked: Sequence[Asked], *, matrix: PriorityMatrix
+) -> list[Ticket | RuleBroken]:
+    """Open a ticket for each, or say why not: UnknownReference, ImpossibleTime, AlreadySubmitted.
+
+    When one is refused the transaction must be rolled back: its requester may have been registered.
+    Raises ExternalIdTakenError when somebody else submitted one of several cases at this moment.
+    """
+    known = await _known_externals(tx, asked)
+    circle = await gather_circle(tx, asked)
+    numbers = await store.next_numbers(tx, len(asked))
+    outcomes: list[Ticket | RuleBroken] = []
+    changes: list[Change] = []
+    for each, number in zip(asked, numbers, strict=True):
+        try:
+            decision = _open(tx, each, number=number, known=known, circle=circle, matrix=matrix)
+        except RuleBroken as refusal:
+            outcomes.append(refusal)
+        else:
+            outcomes.append(decision.ticket)
+            changes.append(Change(decision, each.actor, traceparent=each.traceparent))
+    try:
+        await record_changes(tx, changes)
+    except store.ExternalIdTakenError:
+        if len(asked) > 1:
+            raise
+        return [AlreadySubmitted(asked[0].opening.external_source or "", asked[0].opening.external_id or "")]
+    return outcomes
+
+
+def _open(
+    tx: Transaction,
+    asked: Asked,
+    *,
+    number: int,
+    known: dict[tuple[str, str], str],
+    circle: Circle,
+    matrix: PriorityMatrix,
+) -> Decision:
+    opening = asked.opening
     if opening.external_source is not None and opening.external_id is not None:
-        await _refuse_known(tx, opening.external_source, opening.external_id)
-    circle = await gather_circle(tx, [opening], actor)
-    (number,) = await store.next_numbers(tx, 1)
+        external = (opening.external_source, opening.external_id)
+        if external in known:
+            raise AlreadySubmitted(*external, known[external])
     decision = open_ticket(
         opening,
         tx.now,
@@ -26,14 +65,29 @@ async def create_ticket(tx: Transaction, opening: Open, actor: str, matrix: Prio
         message_id=new_id(),
         requester=circle.requester_of(opening),
         organization=circle.organization_of(opening),
-        actor=actor,
+        actor=asked.actor,
         matrix=matrix,
     )
-    try:
-        await record_changes(tx, [Change(decision, actor)])
-    except store.ExternalIdTakenError as error:
-        raise AlreadySubmitted(opening.external_source or "", opening.external_id or "") from error
-    return decision.ticket
+    if opening.external_source is not None and opening.external_id is not None:
+        known[opening.external_source, opening.external_id] = decision.ticket.label
+    return decision
+
+
+async def _known_externals(tx: Transaction, asked: Sequence[Asked]) -> dict[tuple[str, str], str]:
+    """The cases of foreign systems among these that have a ticket, and its label."""
+    externals = {
+        (each.opening.external_source, each.opening.external_id)
+        for each in asked
+        if each.opening.external_source is not None and each.opening.external_id is not None
+    }
+    if not externals:
+        return {}
+    found = await store.lock_named(tx, externals=externals)
+    return {
+        (ticket.external_source, ticket.external_id): ticket.label
+        for ticket in found
+        if ticket.external_source is not None and ticket.external_id is not None
+    }
 
 
 async def command_ticket(
@@ -61,8 +115,3 @@ async def join_history(tx: Transaction, ticket: Ticket) -> Decision:
     if history is not None and history.is_open:
         raise HistoryOpen(ticket.label, history.name)
     return join_live(ticket, tx.now)
-
-
-async def _refuse_known(tx: Transaction, external_source: str, external_id: str) -> None:
-    for known in await store.lock_named(tx, externals=[(external_source, external_id)]):
-        raise AlreadySubmitted(external_source, external_id, known.label)
