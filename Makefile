@@ -2,7 +2,7 @@
 # `make help` explains the targets.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo drill chaos up down status test test-faults test-sabotage test-containers lint types format env contracts docs lock clean ci
+.PHONY: help setup demo drill chaos up down status test test-faults test-sabotage test-containers bench bench-full bench-profiles lint types format env contracts docs lock clean ci
 
 PYTHON ?= python3
 ARGS ?=
@@ -43,6 +43,15 @@ test-sabotage: setup ## take out one safeguard after the other: each time the ha
 
 test-containers: setup ## images, compose file and upgrade on a container engine, which must answer
 	@OPORA_CONTAINER_TESTS=1 $(VENV)/python -m pytest tests/containers $(ARGS)
+
+bench: setup ## measure against raw baselines, smaller sizes (ONLY=relay: one line)
+	@$(VENV)/python -m tests.bench $(if $(ONLY),--only $(ONLY),--page docs/performance.md) $(ARGS)
+
+bench-full: setup ## the same at all sizes
+	@$(VENV)/python -m tests.bench --full $(if $(ONLY),--only $(ONLY),--page docs/performance.md) $(ARGS)
+
+bench-profiles: setup ## where the time of each busy role goes (py-spy; needs the right to trace processes)
+	@$(VENV)/python -m tests.bench.profiles --page docs/performance.md $(ARGS)
 
 lint: setup ## ruff (rules and format) and the architecture's import rules
 	@$(VENV)/ruff check .

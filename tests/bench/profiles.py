@@ -1,0 +1,196 @@
+"""Where the time of a busy role goes: `python -m tests.bench.profiles`, a sampled profile of each role under load.
+
+py-spy samples the process 200 times a second, native frames included, while it works; a sample belongs to the package
+of its innermost frame that belongs to one. The kernel's share is system time by CPU time, and lies within the others'.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import psutil
+import uvloop
+
+from opora_chassis.topics import create_topics
+from opora_cli.console import say
+from opora_cli.waiting import came_true
+from opora_contracts import Event, Topic
+from opora_contracts.topics import REQUESTS, TICKETS
+from opora_embedded import Kafka, Postgres
+from tests.bench.consumption import produce
+from tests.bench.facts import lives
+from tests.bench.ground import Ground
+from tests.bench.http_load import press
+from tests.bench.lines.intake_http import openings, settings_of
+from tests.bench.lines.intake_requests import submissions
+from tests.bench.lines.relay import fill
+from tests.bench.report import replace_part
+
+BEGIN = "<!-- profiles: written by `make bench-profiles` -->"
+END = "<!-- /profiles -->"
+_SECONDS = 8
+_BEGUN_SECONDS = 60.0
+_CLIENTS, _ROWS, _SUBMISSIONS, _TICKETS = 64, 400_000, 60_000, 50_000
+"""Enough that no role comes to its end while it is sampled."""
+_SAMPLES_A_SECOND = 200
+PACKAGES = {
+    "opora": ("opora_",),
+    "asyncpg": ("asyncpg",),
+    "Kafka client": ("aiokafka", "faststream"),
+    "pydantic": ("pydantic",),
+    "web": ("starlette", "fastapi", "uvicorn", "httptools", "h11"),
+    "mail": ("aiosmtplib", "email/", "smtplib"),
+    "loop": ("uvloop", "asyncio"),
+}
+REST = "rest"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Of one role: which share of its samples belongs to whom, and which of its CPU time is the kernel's."""
+
+    role: str
+    shares: dict[str, float]
+    kernel: float
+
+
+def shares_of(stacks: Sequence[str]) -> dict[str, float]:
+    """Of collapsed stacks (`outermost;…;innermost count`), the share of each package and of the rest."""
+    counts: Counter[str] = Counter()
+    for stack in stacks:
+        frames, _, count = stack.rpartition(" ")
+        counts[_owner(frames.split(";"))] += int(count)
+    whole = max(1, counts.total())
+    return {name: counts[name] / whole for name in (*PACKAGES, REST)}
+
+
+def _owner(frames: Sequence[str]) -> str:
+    for frame in reversed(frames):
+        for name, marks in PACKAGES.items():
+            if any(mark in frame for mark in marks):
+                return name
+    return REST
+
+
+async def profile(role: str, address: str, folder: Path) -> Profile:
+    """Sample the process that listens there for 8 s. Raises RuntimeError when py-spy cannot."""
+    port = urlsplit(address).port
+    listening = ((one.pid, *one.laddr) for one in psutil.net_connections("tcp") if one.status == "LISTEN")
+    (pid,) = {pid for pid, *address in listening if address[1:] == [port]}
+    process = psutil.Process(pid)
+    before, output = process.cpu_times(), folder / f"{pid}.txt"
+    spy = await asyncio.create_subprocess_exec(
+        *(str(Path(sys.executable).with_name("py-spy")), "record", "--pid", str(pid), "--native", "--format", "raw"),
+        *("--rate", str(_SAMPLES_A_SECOND), "--duration", str(_SECONDS), "--output", str(output), "--full-filenames"),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await spy.communicate()
+    if spy.returncode:
+        raise RuntimeError(f"py-spy could not sample {role}: {said.decode(errors='replace')}")
+    after = process.cpu_times()
+    system, user = after.system - before.system, after.user - before.user
+    return Profile(role, shares_of(output.read_text().splitlines()), system / max(system + user, 0.01))
+
+
+def table(profiles: Sequence[Profile]) -> str:
+    """In Markdown."""
+    names = (*PACKAGES, REST)
+    lines = [f"| role | {' | '.join(names)} | kernel |", "|" + "---|" * (len(names) + 2)]
+    for one in profiles:
+        cells = [f"{one.shares[name]:.0%}" for name in names]
+        lines.append(f"| {one.role} | {' | '.join(cells)} | {one.kernel:.0%} |")
+    return "\n".join(lines)
+
+
+@contextlib.asynccontextmanager
+async def _serving(ground: Ground) -> AsyncIterator[str]:
+    database = await ground.database("intake")
+    async with ground.processes([["-m", "opora_intake", "serve"]], **settings_of(ground, database)) as addresses:
+        pressing = asyncio.create_task(
+            press(addresses, openings(database.token), clients=_CLIENTS, seconds=_SECONDS + 2.0, warm_up_seconds=0)
+        )
+        try:
+            yield addresses[0]
+            await pressing
+        finally:
+            pressing.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _relaying(ground: Ground) -> AsyncIterator[str]:
+    database = await ground.database("intake")
+    await create_topics(ground.kafka.bootstrap)
+    await fill(database, _ROWS)
+    async with ground.processes([["-m", "opora_intake", "relay"]], **settings_of(ground, database)) as addresses:
+        yield addresses[0]
+
+
+@contextlib.asynccontextmanager
+async def _consuming(
+    ground: Ground, service: str, topic: Topic, events: Iterable[Event[Any]], begun: str
+) -> AsyncIterator[str]:
+    database, prefix = await ground.database(service), f"profile-{service}."
+    await create_topics(ground.kafka.bootstrap, prefix=prefix)
+    await produce(ground, prefix + topic.name, events)
+    settings = {**settings_of(ground, database), "OPORA_TOPIC_PREFIX": prefix}
+    async with (
+        asyncpg.create_pool(database.dsn, min_size=1, max_size=1) as pool,
+        ground.processes([["-m", f"opora_{service}", "consume"]], **settings) as addresses,
+    ):
+        if not await came_true(partial(pool.fetchval, begun), _BEGUN_SECONDS, look_seconds=0.05):
+            raise TimeoutError(f"{service} consumes nothing within {_BEGUN_SECONDS:.0f} s")
+        yield addresses[0]
+
+
+def _subjects(ground: Ground) -> dict[str, contextlib.AbstractAsyncContextManager[str]]:
+    return {
+        f"intake serve, {_CLIENTS} clients": _serving(ground),
+        "intake relay": _relaying(ground),
+        "intake consume": _consuming(
+            ground, "intake", REQUESTS, submissions(_SUBMISSIONS), "select exists (select from tickets)"
+        ),
+        "sla consume": _consuming(ground, "sla", TICKETS, lives(_TICKETS), "select exists (select from cases)"),
+    }
+
+
+async def _profile_all() -> list[Profile]:
+    profiles: list[Profile] = []
+    with tempfile.TemporaryDirectory(prefix="opora-profiles-") as place:
+        directory = Path(place)
+        kafka, postgres = Kafka(directory / "kafka"), Postgres(directory / "postgres")
+        try:
+            await asyncio.gather(asyncio.to_thread(kafka.start), asyncio.to_thread(postgres.start))
+            for role, subject in _subjects(Ground(directory, kafka, postgres, full=False)).items():
+                say(role)
+                async with subject as address:
+                    profiles.append(await profile(role, address, directory))
+        finally:
+            await asyncio.gather(asyncio.to_thread(kafka.stop), asyncio.to_thread(postgres.stop))
+    return profiles
+
+
+def main() -> int:
+    """Sample every role; exit code 0."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.profiles", description="Where a role's time goes.")
+    parser.add_argument("--page", type=Path, help="the page whose table is replaced")
+    options = parser.parse_args()
+    text = table(uvloop.run(_profile_all()))
+    say(text)
+    if options.page is not None:
+        replace_part(options.page, BEGIN, END, text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
