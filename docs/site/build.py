@@ -29,7 +29,7 @@ SITE = Path(__file__).parent
 OUTPUT = ROOT / "dist" / "docs"
 
 PARTS: Mapping[str, tuple[str, ...]] = {
-    "How it works": ("ARCHITECTURE", "docs/reliability", "docs/decisions/index"),
+    "How it works": ("ARCHITECTURE", "docs/reliability", "docs/performance", "docs/decisions/index"),
     "Guides": (
         "docs/guides/index",
         *(f"docs/guides/{language}" for language in ("python", "java", "go", "node", "kcat")),

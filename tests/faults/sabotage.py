@@ -86,9 +86,9 @@ def timers_by_wall_clock() -> None:
 
 def relay_by_last_id() -> None:
     """The relay remembers the last id that it sent and reads on from there."""
-    from opora_chassis.relay import Relay, _row
+    from opora_chassis.relay import Relay
 
-    async def read_on(self: Any) -> list[Any]:
+    async def read_on(self: Any, *, after: int) -> list[Any]:
         if not self._held:
             return []
         rows = await self._connection.fetch(
@@ -98,7 +98,7 @@ def relay_by_last_id() -> None:
             getattr(self, "last_id", 0),
         )
         self.last_id = max([getattr(self, "last_id", 0), *(row["id"] for row in rows)])
-        return [_row(row) for row in rows]
+        return list(rows)
 
     _replace(Relay, "_read", read_on)
 

@@ -22,7 +22,7 @@ from opora_intake.store.imports import import_watermarks
 from tests.bench.ground import Ground, ServiceDatabase
 from tests.bench.row import Reach, Row, alternate, per_second, ratio
 
-_ROWS = 50_000
+_ROWS = 100_000
 _ALL_ROWS = 200_000
 _LOOK_SECONDS = 0.01
 _DRAIN_SECONDS = 120.0

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.partitioner import murmur2
@@ -11,18 +10,6 @@ from opora_chassis.identifiers import new_id
 from opora_chassis.telemetry import current_traceparent
 from opora_contracts import Event, NewEvent, topic_of
 from opora_contracts.codec import encode
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
-    """One record waiting to be published."""
-
-    id: int
-    topic: str
-    partition: int
-    key: bytes
-    value: bytes
-    headers: list[tuple[str, bytes]]
 
 
 def partition_of(key: bytes, partitions: int) -> int:

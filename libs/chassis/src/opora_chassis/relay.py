@@ -6,9 +6,9 @@ duplicate. A broker or a database that does not answer makes the relay wait and 
 """
 
 import asyncio
-import json
 import random
 import time
+from collections import Counter as Tally
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -17,11 +17,11 @@ import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer
 from prometheus_client import Counter, Gauge
+from pydantic_core import from_json
 
 from opora_chassis.back_off import outage_pause
 from opora_chassis.errors import is_transient
 from opora_chassis.marks import MarkPublisher, MarkSource
-from opora_chassis.outbox import OutboxRow
 from opora_chassis.platform import Platform
 from opora_contracts import TOPICS, recovery
 
@@ -37,6 +37,7 @@ SHARD_LOCKS = 709_100_001
 """The first key of the advisory lock that a relay holds for each of its shards."""
 _MEMBER_CLASS = 709_100_002
 _BATCH_ROWS = 1000
+_BATCHES_OF_A_PASS = 8
 _BATCH_BYTES = 1_000_000
 _BUSY_POLL_SECONDS = 0.005
 _IDLE_POLL_SECONDS = 0.025
@@ -93,6 +94,8 @@ class Relay:
             command_timeout=30,
             server_settings={
                 "application_name": f"opora-{self._platform.service}-relay",
+                # It only deletes what the broker has. After a crash of the server the last of it may be sent again.
+                "synchronous_commit": "off",
                 # A relay whose host vanished must give its shards back.
                 "tcp_keepalives_idle": "3",
                 "tcp_keepalives_interval": "1",
@@ -137,13 +140,11 @@ class Relay:
             if self._marks is not None:
                 await self._marks.open(self._connection, self._partitions())
             self._platform.database.outbox_written.clear()
-            rows = await self._read()
-            if rows:
-                await self._publish(rows)
+            last_row, exhausted = await self._pass()
+            if last_row is not None:
                 busy_until = time.monotonic() + 1
-            exhausted = len(rows) < _BATCH_ROWS
             if self._marks is not None and self._producer is not None:
-                await self._marks.close(self._producer, rows[-1].id if rows else None, exhausted=exhausted)
+                await self._marks.close(self._producer, last_row, exhausted=exhausted)
             self._last_progress = time.monotonic()
             if exhausted:
                 if stop.is_set():
@@ -155,41 +156,74 @@ class Relay:
         shards = self._settings.relay_shards
         return [partition for partition in range(_MOST_PARTITIONS) if partition % shards in self._held]
 
-    async def _read(self) -> list[OutboxRow]:
+    async def _pass(self) -> tuple[int | None, bool]:
+        """Send and delete from the outbox's beginning on; returns the last row's id and whether nothing more was there.
+
+        While the broker takes one batch the database deletes the one before and reads the next, which lies behind it.
+        Every pass begins anew, and ends after some batches: a row that was committed late has a lower id than others.
+        """
+        rows, sent = await self._read(after=0), list[asyncpg.Record]()
+        last_row, exhausted = None, True
+        for further in reversed(range(_BATCHES_OF_A_PASS)):
+            if not rows:
+                break
+            last_row, exhausted = rows[-1]["id"], len(rows) < _BATCH_ROWS
+            publishing = asyncio.create_task(self._publish(rows))
+            try:
+                await self._delete(sent)
+                behind = await self._read(after=last_row) if further and not exhausted else []
+                await publishing
+            finally:
+                publishing.cancel()
+                await asyncio.gather(publishing, return_exceptions=True)
+            rows, sent = behind, rows
+        await self._delete(sent)
+        return last_row, exhausted
+
+    async def _read(self, *, after: int) -> list[asyncpg.Record]:
         if not self._held:
             return []
         # Plan: primary key scan in id order, the filter passes all rows when one relay holds every shard.
-        rows = await self._connection.fetch(
-            "select id, topic, partition, key, value, headers from outbox where partition = any($1::integer[])"
-            " order by id limit $2",
+        rows: list[asyncpg.Record] = await self._connection.fetch(
+            "select id, topic, partition, key, value, headers from outbox"
+            " where partition = any($1::integer[]) and id > $2 order by id limit $3",
             self._partitions(),
+            after,
             _BATCH_ROWS,
         )
-        return [_row(row) for row in rows]
+        return rows
 
-    async def _publish(self, rows: Sequence[OutboxRow]) -> None:
-        groups: dict[tuple[str, int], list[OutboxRow]] = defaultdict(list)
+    async def _publish(self, rows: Sequence[asyncpg.Record]) -> None:
+        groups: dict[tuple[str, int], list[asyncpg.Record]] = defaultdict(list)
         for row in rows:
-            groups[row.topic, row.partition].append(row)
+            groups[row["topic"], row["partition"]].append(row)
         async with asyncio.timeout(_PUBLISH_DEADLINE_SECONDS):
             await asyncio.gather(*(self._send(topic, partition, group) for (topic, partition), group in groups.items()))
-        await self._connection.execute("delete from outbox where id = any($1::bigint[])", [row.id for row in rows])
-        for (topic, _), group in groups.items():
-            PUBLISHED.labels(self._platform.service, topic).inc(len(group))
 
-    async def _send(self, topic: str, partition: int, rows: Sequence[OutboxRow]) -> None:
+    async def _delete(self, sent: Sequence[asyncpg.Record]) -> None:
+        if not sent:
+            return
+        await self._connection.execute("delete from outbox where id = any($1::bigint[])", [row["id"] for row in sent])
+        for topic, count in Tally(row["topic"] for row in sent).items():
+            PUBLISHED.labels(self._platform.service, topic).inc(count)
+
+    async def _send(self, topic: str, partition: int, rows: Sequence[asyncpg.Record]) -> None:
         """One batch in flight per partition keeps the order without an idempotent producer."""
         producer = self._producer
         if producer is None:
             raise RuntimeError("the relay sends only while it is open")
         batch = producer.create_batch()
         for row in rows:
-            record = {"key": row.key, "value": row.value, "timestamp": None, "headers": row.headers}
+            # Taken apart here, one row at a time: a thousand rows' headers at once keep the garbage collector busy.
+            headers = [(name, value.encode()) for name, value in from_json(row["headers"])]
+            record = {"key": row["key"], "value": row["value"], "timestamp": None, "headers": headers}
             if batch.append(**record) is None:
                 await self._flush(batch, topic, partition)
                 batch = producer.create_batch()
                 if batch.append(**record) is None:
-                    raise RuntimeError(f"outbox row {row.id} is larger than the largest batch ({_BATCH_BYTES} bytes)")
+                    raise RuntimeError(
+                        f"outbox row {row['id']} is larger than the largest batch ({_BATCH_BYTES} bytes)"
+                    )
         await self._flush(batch, topic, partition)
 
     async def _flush(self, batch: Any, topic: str, partition: int) -> None:
@@ -239,8 +273,3 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
         await asyncio.wait_for(event.wait(), timeout=seconds)
     except TimeoutError:
         return
-
-
-def _row(row: asyncpg.Record) -> OutboxRow:
-    headers = [(name, value.encode()) for name, value in json.loads(row["headers"])]
-    return OutboxRow(row["id"], row["topic"], row["partition"], row["key"], row["value"], headers)

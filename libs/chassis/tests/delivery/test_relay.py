@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -60,6 +61,25 @@ async def test_facts_arrive_in_order_per_key(cell: Cell) -> None:
     assert await published(cell) == {str(ticket): [1, 2, 3] for ticket in tickets}
 
 
+async def test_a_pass_of_many_batches_keeps_order_and_finds_what_was_committed_late(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Facts beyond one batch, and beyond one pass, are published once and in order; so is one with an earlier id."""
+    monkeypatch.setattr("opora_chassis.relay._BATCH_ROWS", 4)
+    tickets, late = [uuid4() for _ in range(9)], uuid4()
+    async with AsyncExitStack() as stack:
+        async with cell.database.transaction() as tx:
+            tx.emit(note_of(late, tx.now))
+            await tx.flush()  # its id is drawn
+            for sequence in range(1, 13):
+                await asyncio.gather(*(cell.emit(ticket, sequence) for ticket in tickets))
+            await stack.enter_async_context(cell.relaying())
+            await wait_until(lambda: outbox_empty(cell), "all that is committed is published")
+        await wait_until(lambda: outbox_empty(cell), "and then the late one")
+    expected = {str(ticket): list(range(1, 13)) for ticket in tickets} | {str(late): [1]}
+    assert await published(cell) == expected
+
+
 async def test_a_rolled_back_transaction_publishes_nothing(cell: Cell) -> None:
     """A fact without its state change never leaves."""
     kept, lost = uuid4(), uuid4()
@@ -81,12 +101,12 @@ async def test_a_relay_killed_between_acknowledgement_and_deletion_sends_again(
     ticket = uuid4()
     await cell.emit(ticket, 1, 2)
 
-    async def die(self: Relay, rows: Any) -> None:
-        await asyncio.gather(*(self._send(row.topic, row.partition, [row]) for row in rows))
-        raise SystemError("killed")
+    async def die(_self: Relay, sent: Any) -> None:
+        if sent:
+            raise SystemError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Relay, "_publish", die)
+        patch.setattr(Relay, "_delete", die)
         with pytest.raises(SystemError):
             await Relay(cell.platform).run(asyncio.Event())
     assert not await outbox_empty(cell)
