@@ -7,7 +7,7 @@ would have written for a ticket that was created so much earlier or later.
 import asyncio
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,17 +16,14 @@ import asyncpg
 
 from opora_chassis.clock import Clock
 from opora_chassis.database import Database
-from opora_chassis.identifiers import new_id
 from opora_chassis.marks import Mark
 from opora_chassis.platform import Platform
-from opora_contracts import Event
-from opora_contracts.tickets import TicketCreated
 from opora_contracts.topics import TICKETS
-from opora_contracts.vocabulary import Channel, Kind, Level, Priority
 from opora_sla.handlers import follow_marks, follow_tickets
 from opora_sla.settings import SlaSettings
 from opora_sla.store.cases import find_case
 from opora_sla.timers import ClockWatch, judge_due
+from tests.bench.facts import created, fact
 from tests.bench.ground import Ground, ServiceDatabase
 
 CLOCKS_OF_A_TICKET = 2
@@ -70,7 +67,11 @@ async def prepare(database: ServiceDatabase) -> None:
     opened = await Database.open(database.dsn, service="sla", clock=Clock(), pool_size=1)
     try:
         async with opened.transaction() as tx:
-            await follow_tickets([_created(FRESH, 0, tx.now), _created(WARNED, 1, tx.now)], tx)
+            samples = [
+                replace(fact(1, created(sample, 0), tx.now), partition=partition)
+                for partition, sample in enumerate((FRESH, WARNED))
+            ]
+            await follow_tickets(samples, tx)
         warned = await find_case(opened, WARNED)
         assert warned is not None
         assert warned.next_fire_at is not None
@@ -181,32 +182,3 @@ class _NotingStop(asyncio.Event):
         if len(self.seconds) >= self._looks:
             self.set()
         return await super().wait()
-
-
-def _created(ticket_id: UUID, partition: int, at: datetime) -> Event[TicketCreated]:
-    data = TicketCreated(
-        ticket_id=ticket_id,
-        number="OP-0",
-        title="The printer prints every page twice",
-        channel=Channel.WEB,
-        kind=Kind.INCIDENT,
-        impact=Level.MEDIUM,
-        urgency=Level.MEDIUM,
-        priority=Priority.P3,
-        language="en",
-    )
-    event_id = str(new_id())
-    return Event(
-        id=event_id,
-        source="/opora/intake",
-        type=data.event_type,
-        version=data.version,
-        time=at,
-        subject=str(ticket_id),
-        data=data,
-        sequence=1,
-        key=str(ticket_id),
-        correlation_id=event_id,
-        actor="agent:anna",
-        partition=partition,
-    )

@@ -12,6 +12,7 @@ from opora_contracts.tickets import TicketCreated, TicketFact, TicketReplied, Ti
 from opora_contracts.vocabulary import AuthorKind, Channel, Kind, Level, Priority, ResolutionCode
 
 Known = TypeVar("Known", bound=TicketFact | CustomerFact)
+BODY = "The printer on the second floor prints every page twice since this morning. " * 6
 _NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 

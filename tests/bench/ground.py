@@ -93,6 +93,14 @@ class Ground:
         )
 
 
+def settings_of(ground: Ground, database: ServiceDatabase) -> dict[str, str]:
+    """How a process is told where it stands."""
+    return {
+        "OPORA_DATABASE_DSN": database.dsn,
+        "OPORA_KAFKA_BOOTSTRAP": ground.kafka.bootstrap,
+    }
+
+
 def service_of(name: str) -> Service:
     """A service by its name."""
     service: Service = import_module(f"opora_{name}.app").SERVICE

@@ -9,9 +9,9 @@ import httpx
 
 from opora_chassis.topics import create_topics
 from opora_cli.waiting import came_true
+from tests.bench.facts import BODY
 from tests.bench.ground import Ground, ServiceDatabase
 
-_BODY = "The printer on the second floor prints every page twice since this morning. " * 6
 _PATTERN_FACTS = 4
 _WRITTEN_SECONDS = 60.0
 
@@ -51,7 +51,7 @@ async def _write_patterns(ground: Ground, history: History) -> None:
         ):
             await _open(client, "open")
             ticket = await _open(client, "resolved")
-            for path, command in (("replies", {"body": _BODY}), ("resolve", {})):
+            for path, command in (("replies", {"body": BODY}), ("resolve", {})):
                 (await client.post(f"/v1/tickets/{ticket}/{path}", json=command)).raise_for_status()
 
             async def all_followed() -> bool:
@@ -66,7 +66,7 @@ async def _write_patterns(ground: Ground, history: History) -> None:
 
 
 async def _open(client: httpx.AsyncClient, who: str) -> str:
-    opening = {"title": "The printer prints every page twice", "body": _BODY, "channel": "web", "product": "printing"}
+    opening = {"title": "The printer prints every page twice", "body": BODY, "channel": "web", "product": "printing"}
     answer = await client.post(
         "/v1/tickets",
         json={**opening, "requester_email": f"{who}@history.example"},

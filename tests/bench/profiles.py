@@ -29,9 +29,9 @@ from opora_contracts.topics import REQUESTS, TICKETS
 from opora_embedded import Kafka, Postgres
 from tests.bench.consumption import produce
 from tests.bench.facts import lives
-from tests.bench.ground import Ground
+from tests.bench.ground import Ground, settings_of
 from tests.bench.http_load import press
-from tests.bench.lines.intake_http import openings, settings_of
+from tests.bench.lines.intake_http import openings
 from tests.bench.lines.intake_requests import submissions
 from tests.bench.lines.relay import fill
 from tests.bench.report import replace_part

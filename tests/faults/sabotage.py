@@ -64,10 +64,8 @@ def publish_before_commit() -> None:
     _replace(outbox, "write", write_apart)
 
 
-def timers_by_wall_clock() -> None:
-    """Clocks are judged by what time it is, not by how far the facts were seen."""
-    from opora_contracts.vocabulary import Evidence
-    from opora_sla import timers
+def _always_due() -> None:
+    """The timers judge whenever they look."""
     from opora_sla.store import cases
 
     look = cases.look
@@ -75,12 +73,21 @@ def timers_by_wall_clock() -> None:
     async def always(database: Any) -> Any:
         return (await look(database))._replace(due=True)
 
+    _replace(cases, "look", always)
+
+
+def timers_by_wall_clock() -> None:
+    """Clocks are judged by what time it is, not by how far the facts were seen."""
+    from opora_contracts.vocabulary import Evidence
+    from opora_sla import timers
+    from opora_sla.store import cases
+
     async def judge_by_now(tx: Any, clock: Any) -> int:
         claimed = await cases.claim_blind(tx, range(12), tx.now, 200)
         await timers._judge(tx, clock, claimed, Evidence.COMPLETE)
         return len(claimed)
 
-    _replace(cases, "look", always)
+    _always_due()
     _replace(timers, "judge_due", judge_by_now)
 
 
@@ -157,17 +164,12 @@ def timers_by_local_clock() -> None:
     from opora_sla import timers
     from opora_sla.store import cases
 
-    look = cases.look
-
-    async def always(database: Any) -> Any:
-        return (await look(database))._replace(due=True)
-
     async def judge_by_host(tx: Any, clock: Any) -> int:
         claimed = await cases.claim_blind(tx, range(12), host_now() + timedelta(seconds=2), 200)
         await timers._judge(tx, clock, claimed, Evidence.COMPLETE)
         return len(claimed)
 
-    _replace(cases, "look", always)
+    _always_due()
     _replace(timers, "judge_due", judge_by_host)
 
 

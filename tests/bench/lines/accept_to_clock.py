@@ -16,9 +16,9 @@ import asyncpg
 
 from opora_chassis.topics import create_topics
 from opora_cli.waiting import came_true
-from tests.bench.ground import Ground
+from tests.bench.ground import Ground, settings_of
 from tests.bench.http_load import Requests, pour, press
-from tests.bench.lines.intake_http import openings, settings_of
+from tests.bench.lines.intake_http import openings
 from tests.bench.row import Reach, Row, alternate, per_second, ratio
 
 _RATE = 500

@@ -12,7 +12,7 @@ import httpx
 
 from opora_sla.agreement import DEFAULT_AGREEMENT_ID, DEFAULT_DOCUMENT
 from tests.bench.clocks import settle, standing_clocks
-from tests.bench.ground import Ground
+from tests.bench.ground import Ground, settings_of
 from tests.bench.row import Reach, Row, alternate, duration, ratio
 
 _CLOCKS, _ALL_CLOCKS = 100_000, 1_000_000
@@ -24,7 +24,7 @@ async def measure(ground: Ground) -> list[Row]:
     """Other targets and another calendar over HTTP, against an UPDATE of the clocks that run by the agreement."""
     clocks = _ALL_CLOCKS if ground.full else _CLOCKS
     database = await standing_clocks(ground, clocks)
-    settings = {"OPORA_DATABASE_DSN": database.dsn, "OPORA_KAFKA_BOOTSTRAP": ground.kafka.bootstrap}
+    settings = settings_of(ground, database)
     connection = await asyncpg.connect(database.dsn)
     rewritten: list[int] = []
     try:

@@ -24,7 +24,7 @@ from tests.bench.clocks import (
     settle,
     standing_clocks,
 )
-from tests.bench.ground import Ground, ServiceDatabase
+from tests.bench.ground import Ground, ServiceDatabase, settings_of
 from tests.bench.row import Reach, Row, alternate, duration, limited, per_second, ratio
 
 _SIZES, _ALL_SIZES = (10_000, 100_000), (10_000, 100_000, 1_000_000, 5_000_000)
@@ -122,7 +122,7 @@ async def _timers(ground: Ground, database: ServiceDatabase, connection: Any, co
     """Breaches a second, from when the watermarks show that they are due until all are in the outbox."""
     async with _overdue(connection, count):
         await connection.execute("delete from watermarks")
-        settings = {"OPORA_DATABASE_DSN": database.dsn, "OPORA_KAFKA_BOOTSTRAP": ground.kafka.bootstrap}
+        settings = settings_of(ground, database)
         async with ground.processes([["-m", "opora_sla", "timers"]], **settings):
             began = time.perf_counter()
             await complete_before(connection, await connection.fetchval("select clock_timestamp()"))

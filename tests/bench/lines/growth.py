@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,12 +14,12 @@ from opora_contracts.topics import TICKETS
 from opora_sla.store import cases
 from tests.bench.consumption import held_back, produce, rate_of
 from tests.bench.facts import lives
-from tests.bench.ground import Ground
+from tests.bench.ground import Ground, settings_of
 from tests.bench.history import History, make_history
 from tests.bench.http_load import Requests, press
-from tests.bench.lines.intake_http import openings, settings_of
+from tests.bench.lines.intake_http import openings
 from tests.bench.lines.relay import fill, run_relay
-from tests.bench.row import Reach, Row, alternate, ratio
+from tests.bench.row import Reach, Row, alternate, duration, ratio
 
 _SIZES, _ALL_SIZES = (10_000, 100_000), (10_000, 100_000, 1_000_000)
 _ALL_ROUNDS = 3
@@ -99,9 +99,9 @@ async def measure(ground: Ground) -> list[Row]:
             rows += [
                 Row(
                     f"{name}, {size.name}",
-                    _milliseconds(figures[size.name]),
+                    duration(statistics.median(figures[size.name])),
                     f"the same, {few}",
-                    _milliseconds(figures[few]),
+                    duration(statistics.median(figures[few])),
                     ratio(figures[size.name], figures[few]),
                     _REACH,
                 )
@@ -123,7 +123,3 @@ async def _running(ground: Ground, history: History) -> AsyncIterator[_Size]:
             yield _Size(ground, history, address, openings(history.intake.token), opened)
     finally:
         await opened.close()
-
-
-def _milliseconds(costs: Sequence[float]) -> str:
-    return f"{statistics.median(costs) * 1000:.3f} ms"

@@ -5,9 +5,10 @@ import json
 from collections.abc import Callable
 from functools import partial
 
-from tests.bench.ground import Ground
+from tests.bench.facts import BODY
+from tests.bench.ground import Ground, settings_of
 from tests.bench.http_load import Requests, post, press
-from tests.bench.lines.intake_http import BODY, openings, settings_of
+from tests.bench.lines.intake_http import openings
 from tests.bench.peers.helpdesk_desk import Helpdesk, running_helpdesk
 from tests.bench.row import Reach, Row, alternate, per_second, ratio
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
-from tests.bench.ground import Ground, ServiceDatabase
+from tests.bench.facts import BODY
+from tests.bench.ground import Ground, ServiceDatabase, settings_of
 from tests.bench.http_load import Load, Requests, post, press
 from tests.bench.row import Reach, Row, alternate, per_second, ratio
 
@@ -17,7 +18,6 @@ _SECONDS = 2.0
 _PEOPLE = 2_000
 _SMALL = ((16, 2), (64, 1), (256, 1))
 _ALL = tuple(itertools.product((16, 64, 256), (1, 2)))
-BODY = "The printer on the second floor prints every page twice since this morning. " * 6
 
 
 async def measure(ground: Ground) -> list[Row]:
@@ -89,14 +89,6 @@ async def _compare(ground: Ground, clients: int, workers: int) -> list[Row]:
 
 def _p99(loads: list[Load]) -> list[float]:
     return [load.p99_seconds for load in loads]
-
-
-def settings_of(ground: Ground, database: ServiceDatabase) -> dict[str, str]:
-    """How a process is told where it stands."""
-    return {
-        "OPORA_DATABASE_DSN": database.dsn,
-        "OPORA_KAFKA_BOOTSTRAP": ground.kafka.bootstrap,
-    }
 
 
 def openings(token: str) -> Requests:

@@ -13,7 +13,7 @@ from opora_contracts.requests import TicketSubmitted
 from opora_contracts.topics import REQUESTS
 from tests.bench.bare_consumer import PROGRAM, create_table
 from tests.bench.consumption import produce, rate_of_program
-from tests.bench.ground import Ground
+from tests.bench.ground import Ground, settings_of
 from tests.bench.row import Reach, Row, alternate, per_second, ratio
 
 _EVENTS = 10_000
@@ -47,8 +47,7 @@ async def _intake(ground: Ground, prefix: str, count: int) -> float:
     database = await ground.database("intake")
     await forget_group(ground.kafka.bootstrap, group_of("intake", prefix + REQUESTS.name))
     settings = {
-        "OPORA_DATABASE_DSN": database.dsn,
-        "OPORA_KAFKA_BOOTSTRAP": ground.kafka.bootstrap,
+        **settings_of(ground, database),
         "OPORA_TOPIC_PREFIX": prefix,
     }
     return await rate_of_program(
@@ -65,8 +64,7 @@ async def _bare(ground: Ground, prefix: str, count: int) -> float:
     database = await ground.database("intake")
     await forget_group(ground.kafka.bootstrap, "bare")
     settings = {
-        "OPORA_DATABASE_DSN": database.dsn,
-        "OPORA_KAFKA_BOOTSTRAP": ground.kafka.bootstrap,
+        **settings_of(ground, database),
         "BENCH_TOPIC": prefix + REQUESTS.name,
         "BENCH_KEEPS": "everything",
     }

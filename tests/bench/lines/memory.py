@@ -9,9 +9,9 @@ from opora_chassis.topics import create_topics
 from opora_cli.metrics import total
 from opora_cli.waiting import came_true
 from opora_embedded.ports import HOST, find_free_port
-from tests.bench.ground import Ground, ServiceDatabase
+from tests.bench.ground import Ground, ServiceDatabase, settings_of
 from tests.bench.http_load import post, pour
-from tests.bench.lines.intake_http import openings, settings_of
+from tests.bench.lines.intake_http import openings
 from tests.bench.metrics import RESIDENT_BYTES, ask
 from tests.bench.row import Reach, Row
 

@@ -23,7 +23,7 @@ from opora_notify.settings import NotifySettings
 from opora_notify.sources import Source, Sources
 from tests.bench.consumption import rate_of_program
 from tests.bench.facts import created, fact
-from tests.bench.ground import Ground, ServiceDatabase
+from tests.bench.ground import Ground, ServiceDatabase, settings_of
 from tests.bench.row import Reach, Row, alternate, per_second, ratio
 
 _LETTERS, _ALL_LETTERS = 1_000, 10_000
@@ -66,8 +66,7 @@ async def _notify(ground: Ground, port: int, letters: int, connections: int) -> 
     await _plan(opened, letters)
     await opened.close()
     settings = {
-        "OPORA_DATABASE_DSN": database.dsn,
-        "OPORA_KAFKA_BOOTSTRAP": ground.kafka.bootstrap,
+        **settings_of(ground, database),
         "OPORA_SMTP_HOST": HOST,
         "OPORA_SMTP_PORT": str(port),
         "OPORA_SMTP_TLS": "none",

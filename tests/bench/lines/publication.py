@@ -12,8 +12,8 @@ from aiokafka import AIOKafkaConsumer
 
 from opora_chassis.topics import create_topics
 from opora_contracts.topics import TICKETS
-from tests.bench.ground import Ground
-from tests.bench.row import Reach, Row
+from tests.bench.ground import Ground, settings_of
+from tests.bench.row import Row, limited
 
 _RATES = (1_000, 5_000)
 _SECONDS = 4.0
@@ -33,21 +33,14 @@ async def measure(ground: Ground) -> list[Row]:
         p50 = statistics.median(quantiles[49] for quantiles in rounds)
         p99 = statistics.median(quantiles[98] for quantiles in rounds)
         line = f"commit to topic at {rate:,} events/s"
-        rows += [
-            Row(
-                f"{line}: p50", f"{p50 * 1000:.1f} ms", "the limit", "10 ms", p50 / _P50_SECONDS, Reach(1, at_most=True)
-            ),
-            Row(
-                f"{line}: p99", f"{p99 * 1000:.1f} ms", "the limit", "50 ms", p99 / _P99_SECONDS, Reach(1, at_most=True)
-            ),
-        ]
+        rows += [limited(f"{line}: p50", p50, _P50_SECONDS), limited(f"{line}: p99", p99, _P99_SECONDS)]
     return rows
 
 
 async def _publish(ground: Ground, rate: int) -> list[float]:
     """The percentiles of one round, in seconds."""
     database = await ground.database("intake")
-    settings = {"OPORA_DATABASE_DSN": database.dsn, "OPORA_KAFKA_BOOTSTRAP": ground.kafka.bootstrap}
+    settings = settings_of(ground, database)
     committed: dict[int, float] = {}
     arrived: dict[int, float] = {}
     async with (

@@ -18,8 +18,7 @@ from opora_contracts.topics import TICKETS
 from opora_intake.settings import IntakeSettings
 from tests.bench.consumption import held_back, produce, rate_of
 from tests.bench.facts import lives
-from tests.bench.ground import Ground, ServiceDatabase
-from tests.bench.lines.intake_http import settings_of
+from tests.bench.ground import Ground, ServiceDatabase, settings_of
 from tests.bench.lines.relay import fill
 from tests.bench.metrics import CPU_SECONDS, ask
 from tests.bench.row import Reach, Row, ratio

@@ -9,7 +9,7 @@ from opora_contracts.topics import TICKETS
 from tests.bench.bare_consumer import PROGRAM, create_table
 from tests.bench.consumption import produce, rate_of_program
 from tests.bench.facts import lives
-from tests.bench.ground import Ground
+from tests.bench.ground import Ground, settings_of
 from tests.bench.row import Reach, Row, alternate, per_second, ratio
 
 _TICKETS = 5_000
@@ -57,8 +57,7 @@ async def measure(ground: Ground) -> list[Row]:
 async def _sla(ground: Ground, prefix: str, facts: int, **settings: str) -> float:
     database = await ground.database("sla")
     prepared = {
-        "OPORA_DATABASE_DSN": database.dsn,
-        "OPORA_KAFKA_BOOTSTRAP": ground.kafka.bootstrap,
+        **settings_of(ground, database),
         "OPORA_TOPIC_PREFIX": prefix,
         **settings,
     }
@@ -72,8 +71,7 @@ async def _sla(ground: Ground, prefix: str, facts: int, **settings: str) -> floa
 async def _bare(ground: Ground, prefix: str, tickets: int) -> float:
     database = await ground.database("sla")
     settings = {
-        "OPORA_DATABASE_DSN": database.dsn,
-        "OPORA_KAFKA_BOOTSTRAP": ground.kafka.bootstrap,
+        **settings_of(ground, database),
         "BENCH_TOPIC": prefix + TICKETS.name,
     }
     await forget_group(ground.kafka.bootstrap, "bare")
