@@ -21,7 +21,7 @@ from opora_chassis.platform import Platform
 from opora_contracts.topics import TICKETS
 from opora_sla.handlers import follow_marks, follow_tickets
 from opora_sla.settings import SlaSettings
-from opora_sla.store.cases import find_case
+from opora_sla.store.cases import find_cases
 from opora_sla.timers import ClockWatch, judge_due
 from tests.bench.facts import created, fact
 from tests.bench.ground import Ground, ServiceDatabase
@@ -37,9 +37,14 @@ _FIRST_FIRE, _FIRES = timedelta(hours=2), timedelta(minutes=50)
 _WARM_UP_LOOKS, _LOOKS = 10, 200
 _PAUSE_SECONDS = 0.005
 
+# Of a waypoint the instants are shifted: its numbers of sixteen digits, microseconds since 1970.
 _SHIFTED = {
     "cases": "'number', 'OP-' || copies.number, 'partition', copies.partition,"
-    " 'judged_at', sample.judged_at + copies.shift, 'next_fire_at', sample.next_fire_at + copies.shift",
+    " 'judged_at', sample.judged_at + copies.shift, 'next_fire_at', sample.next_fire_at + copies.shift,"
+    " 'waypoint', (select string_agg(case when part ~ '^[0-9]{16}$' then (part::bigint"
+    "  + (extract(epoch from copies.shift) * 1000000)::bigint)::text else part end, '' order by place)"
+    "  from regexp_split_to_table(sample.waypoint, '(?<=[^0-9])(?=[0-9]{16}[^0-9])|(?<=[^0-9][0-9]{16})(?=[^0-9])')"
+    "  with ordinality as split (part, place))",
     "case_facts": "'fact', sample.fact || jsonb_build_object('at', (sample.fact->>'at')::timestamptz + copies.shift)",
     "fired_steps": "'fired_at', sample.fired_at + copies.shift",
     "clocks": "'started_at', sample.started_at + copies.shift, 'due_at', sample.due_at + copies.shift,"
@@ -72,8 +77,7 @@ async def prepare(database: ServiceDatabase) -> None:
                 for partition, sample in enumerate((FRESH, WARNED))
             ]
             await follow_tickets(samples, tx)
-        warned = await find_case(opened, WARNED)
-        assert warned is not None
+        warned = (await find_cases(opened, [WARNED]))[WARNED]
         assert warned.next_fire_at is not None
         async with opened.transaction() as tx:
             await follow_marks([Mark(1, warned.next_fire_at + timedelta(seconds=1), None)], tx)

@@ -7,15 +7,16 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from pydantic_core import to_json
 
 from opora_chassis.clock import Clock
 from opora_chassis.database import Database
 from opora_chassis.migrations import migrate
 from opora_embedded.testing import PostgresServer
 from opora_sla.app import SERVICE
-from opora_sla.domain import fold
+from opora_sla.domain import fold, waypoint_to_json
 from opora_sla.store.agreements import newest_agreements
-from opora_sla.store.cases import find_cases
+from opora_sla.store.cases import lock_cases, with_history
 from opora_sla.store.reports import list_clocks
 from opora_sla.timers import judge_due
 from tests.bench.clocks import (
@@ -59,19 +60,27 @@ async def test_copies_are_what_the_fold_of_their_facts_gives(
     (agreement,) = await newest_agreements(database)
     listed = await list_clocks(database, "open", None, None, 1_000)
     assert len(listed) == 2 * 2 * TICKETS
-    cases = await find_cases(database, {clock.ticket_id for clock in listed})
+    async with database.transaction() as tx:
+        found = await lock_cases(tx, {clock.ticket_id for clock in listed})
+        cases = await with_history(tx, found.values())
     assert {case.partition for case in cases.values()} == set(range(12))
-    folded = {case.ticket_id: fold(case.facts, agreement, case.judged_at) for case in cases.values()}
-    for ticket_id, case in cases.items():
-        clocks = folded[ticket_id]
+    for case in cases.values():
+        assert case.history is not None
+        clocks = fold(case.history.facts, agreement, case.judged_at)
         assert (case.next_fire_at, case.open) == (clocks.next_fire_at, True)
-        assert case.fired == {step.key for step in clocks.steps}
-    saved = {(clock.ticket_id, clock.metric): (clock.started_at, clock.due_at, clock.used_seconds) for clock in listed}
-    assert saved == {
-        (ticket_id, clock.key.metric.value): (clock.started_at, clock.due_at, clock.used_seconds)
-        for ticket_id, clocks in folded.items()
-        for clock in clocks.clocks
-    }
+        assert case.history.fired == {step.key for step in clocks.steps}
+        assert case.waypoint is not None
+        assert to_json(waypoint_to_json(case.waypoint)) == to_json(waypoint_to_json(clocks.waypoint))
+    for saved in listed:
+        history = cases[saved.ticket_id].history
+        assert history is not None
+        clocks = fold(history.facts, agreement, saved.judged_at)
+        (clock,) = (each for each in clocks.clocks if each.key.metric == saved.metric)
+        assert (saved.started_at, saved.due_at, saved.used_seconds) == (
+            clock.started_at,
+            clock.due_at,
+            clock.used_seconds,
+        )
 
 
 async def test_overdue_copies_are_breached_once_and_others_left_alone(

@@ -39,7 +39,7 @@ from opora_contracts.vocabulary import (
     WaitingOn,
 )
 from opora_sla.agreement import Agreement, AgreementDocument, read_agreement
-from opora_sla.domain import Case, Decision, advance, explain, open_case
+from opora_sla.domain import Case, Decision, advance, case_fact, explain, fold, open_case
 from opora_sla.domain.explanation import duration_in_words
 
 F = TypeVar("F", bound=TicketFact)
@@ -195,7 +195,8 @@ def test_a_withdrawn_breach_that_comes_true_again_is_corrected_again_not_declare
     again = advance(resumed.case, [], agreement, judged_at=after(9), now=after(9))
     assert [type(each) for each in said(again)] == [SlaCorrected]
     assert isinstance(said(again)[0], SlaCorrected)
-    assert again.case.told == {(("resolution", 1)): Outcome.BREACHED}
+    assert again.case.history is not None
+    assert again.case.history.told == {(("resolution", 1)): Outcome.BREACHED}
 
 
 def test_a_late_hold_that_ends_in_a_breach_corrects_a_met_clock() -> None:
@@ -305,8 +306,8 @@ def test_an_explanation_is_plain() -> None:
     """A person can read why the clock stands as it does."""
     agreement = agreed()
     facts = [event(2, 1, HELD), event(3, 3, RESUMED), event(4, 7.5, RESOLVED)]
-    decision = advance(opened(agreement).case, facts, agreement, judged_at=after(8), now=after(8))
-    (clock,) = explain(decision.clocks, decision.case.facts)
+    kept = [case_fact(each) for each in (event(1, 0, CREATED), *facts)]
+    (clock,) = explain(fold(kept, agreement, after(8)), kept)
     assert clock.words == (
         "Breached: it was due at 2026-03-02 15:00:00 UTC; 5 h 30 min of 4 h working time used in the end."
     )

@@ -16,9 +16,10 @@ from opora_chassis.marks import Mark
 from opora_contracts.event import Event
 from opora_contracts.tickets import TicketCreated, TicketFact
 from opora_sla.agreement import Agreement, AgreementDocument, choose
-from opora_sla.domain import advance, open_case
+from opora_sla.domain import advance, needs_history, open_case
 from opora_sla.store import agreements as agreement_store
 from opora_sla.store import cases as case_store
+from opora_sla.store import decisions as decision_store
 
 
 async def follow_tickets(events: Sequence[Event[TicketFact]], tx: Transaction) -> None:
@@ -33,21 +34,23 @@ async def follow_tickets(events: Sequence[Event[TicketFact]], tx: Transaction) -
         )
     }
     cases = await case_store.lock_cases(tx, by_ticket.keys())
+    to_fold_anew = [case for ticket_id, case in cases.items() if needs_history(case, by_ticket[ticket_id])]
+    cases |= await case_store.with_history(tx, to_fold_anew)
     agreements = await _agreements_of(tx, cases.values())
     newest: list[Agreement] | None = None
-    decisions = []
+    opened, decisions = [], []
     for ticket_id, facts in by_ticket.items():
         case = cases.get(ticket_id)
-        if case is None:
-            newest = newest if newest is not None else await agreement_store.newest_agreements(tx)
-            created = _created(facts[0])
-            agreement = choose(newest, _dimensions(created.data))
-            case = open_case(created, agreement)
-        else:
+        if case is not None:
             agreement = agreements[case.agreement_id, case.agreement_version]
-        decisions.append(advance(case, facts, agreement, judged_at=facts[-1].time, now=tx.now))
-    await case_store.save(tx, decisions)
-    tx.emit(*(event for decision in decisions for event in decision.events))
+            decisions.append(advance(case, facts, agreement, judged_at=facts[-1].time, now=tx.now))
+            continue
+        newest = newest if newest is not None else await agreement_store.newest_agreements(tx)
+        created = _created(facts[0])
+        agreement = choose(newest, _dimensions(created.data))
+        opened.append(advance(open_case(created, agreement), facts, agreement, judged_at=facts[-1].time, now=tx.now))
+    await decision_store.save(tx, decisions, opened=opened)
+    tx.emit(*(event for decision in (*opened, *decisions) for event in decision.events))
 
 
 async def follow_marks(marks: Sequence[Mark], tx: Transaction) -> None:

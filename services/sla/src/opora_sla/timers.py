@@ -17,11 +17,12 @@ from opora_chassis.platform import Platform
 from opora_contracts.sla import SlaBreached
 from opora_contracts.topics import TICKETS
 from opora_contracts.vocabulary import Evidence
-from opora_sla.domain import Case, Decision, advance
+from opora_sla.domain import Case, Decision, advance, needs_history
 from opora_sla.settings import SlaSettings
 from opora_sla.sight import Sight
 from opora_sla.store import agreements as agreement_store
 from opora_sla.store import cases as case_store
+from opora_sla.store import decisions as decision_store
 
 log = structlog.get_logger()
 
@@ -110,20 +111,22 @@ async def _judge(
 ) -> None:
     if not claimed:
         return
-    pins = {(case.agreement_id, case.agreement_version) for case, _ in claimed.values()}
+    cases = {ticket_id: case for ticket_id, (case, _) in claimed.items()}
+    cases |= await case_store.with_history(tx, [case for case in cases.values() if needs_history(case, [])])
+    pins = {(case.agreement_id, case.agreement_version) for case in cases.values()}
     agreements = await agreement_store.pinned_agreements(tx, pins)
     decisions = [
         advance(
             case,
             [],
             agreements[case.agreement_id, case.agreement_version],
-            judged_at=judged_by,
+            judged_at=claimed[ticket_id][1],
             now=tx.now,
             evidence=evidence,
         )
-        for case, judged_by in claimed.values()
+        for ticket_id, case in cases.items()
     ]
-    await case_store.save(tx, decisions)
+    await decision_store.save(tx, decisions)
     tx.emit(*(event for decision in decisions for event in decision.events))
     tx.after_commit(lambda: _measure(clock, claimed, decisions, evidence))
 

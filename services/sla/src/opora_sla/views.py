@@ -186,7 +186,7 @@ def explained_view(reading: Reading) -> ExplainedTicketView:
         number=reading.case.number,
         agreement=_pinned(reading.agreement),
         judged_at=reading.clocks.judged_at,
-        clocks=[_explained_clock(explained) for explained in explain(reading.clocks, reading.case.facts)],
+        clocks=[_explained_clock(explained) for explained in explain(reading.clocks, reading.facts)],
     )
 
 

@@ -32,8 +32,14 @@ _TRANSIENT_PATIENCE = 6
 """Transient failures waited out in place (about 30 s) before the batch goes back to the broker and is polled anew."""
 
 
+_LANES = 2
+"""A batch is divided into so many parts by key: while the database works on one, this process does on another."""
+_LEAST_RECORDS_OF_A_LANE = 50
+"""Smaller parts would cost more commits than they gain."""
+
+
 class BatchConsumer:
-    """Applies the batches of one subscription. Not concurrent: one batch at a time."""
+    """Applies the batches of one subscription, one batch at a time."""
 
     def __init__(
         self, database: Database, subscription: Subscription, *, fuse_limit: int, fuse_retry_seconds: float
@@ -48,12 +54,19 @@ class BatchConsumer:
     async def handle(self, records: Sequence[Record]) -> None:
         """Give every record its effect, or its place among the dead letters, exactly once; then return.
 
+        Records of one key have their effect in order; several transactions may carry those of a large batch.
         Raises a transient error when the surroundings do not recover, or FuseBlownError: nothing may be acknowledged
         then, and the same records must come again.
         """
         if self.fuse.blown:
             await asyncio.sleep(self._fuse_retry_seconds)
-        deliveries = [read(record) for record in records]
+        lanes = _lanes([read(record) for record in records])
+        outcomes = await asyncio.gather(*(self._handle_lane(lane) for lane in lanes), return_exceptions=True)
+        errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        if errors:
+            raise next((error for error in errors if isinstance(error, FuseBlownError)), errors[0])
+
+    async def _handle_lane(self, deliveries: Sequence[Delivery]) -> None:
         try:
             await self._persist(deliveries)
         except Exception as error:
@@ -134,6 +147,21 @@ class BatchConsumer:
 
     def _count(self, outcome: str, count: int) -> None:
         CONSUMED.labels(self._service, self._subscription.consumer, outcome).inc(count)
+
+
+def _lanes(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
+    """The deliveries in a part or more, those of a key in order in one of them.
+
+    Guards go by the subject. Where somebody publishes one subject under several keys, its order is that of the
+    partition, and the batch stays whole.
+    """
+    lanes: list[list[Delivery]] = [[] for _ in range(max(1, min(_LANES, len(deliveries) // _LEAST_RECORDS_OF_A_LANE)))]
+    for delivery in deliveries:
+        content = delivery.content
+        if not isinstance(content, UndecodableEvent) and content.subject != delivery.key:
+            return [list(deliveries)]
+        lanes[hash(delivery.key) % len(lanes)].append(delivery)
+    return lanes
 
 
 HANDLED = frozenset({"applied", "duplicate", "ignored", "unknown"})

@@ -4,6 +4,7 @@ The row locks also fence off a consumer that lost its partition and does not kno
 """
 
 from collections.abc import Collection
+from collections.abc import Set as AbstractSet
 
 from opora_chassis.database import Transaction
 from opora_chassis.errors import TransientError
@@ -12,28 +13,46 @@ AggregateKey = tuple[str, str]
 """(source, subject)."""
 
 
-async def lock_applied(tx: Transaction, consumer: str, keys: Collection[AggregateKey]) -> dict[AggregateKey, int]:
-    """The last applied sequence of each aggregate, 0 for a new one; locked in key order until the transaction ends."""
-    ordered = sorted(keys)
-    sources, subjects = [source for source, _ in ordered], [subject for _, subject in ordered]
-    await tx.execute(
+async def lock_applied(tx: Transaction, consumer: str, keys: AbstractSet[AggregateKey]) -> dict[AggregateKey, int]:
+    """The last applied sequence of each aggregate, 0 for a new one; locked in key order until the transaction ends.
+
+    Aggregates that are known are locked before any that are new, so that two consumers never wait for one another.
+    """
+    applied = await _lock_known(tx, consumer, keys)
+    new = keys - applied.keys()
+    if not new:
+        return applied
+    sources, subjects = _columns(new)
+    rows = await tx.fetch(
         "insert into applied (consumer, source, subject, sequence)"
         " select $1, source, subject, 0 from unnest($2::text[], $3::text[]) as wanted (source, subject)"
-        " on conflict do nothing",
+        " on conflict do nothing returning source, subject",
         consumer,
         sources,
         subjects,
     )
+    applied |= {(row["source"], row["subject"]): 0 for row in rows}
+    # Another consumer may have begun with some of them meanwhile: its transaction was waited for.
+    return applied | await _lock_known(tx, consumer, new - applied.keys())
+
+
+async def _lock_known(tx: Transaction, consumer: str, keys: Collection[AggregateKey]) -> dict[AggregateKey, int]:
+    if not keys:
+        return {}
     # Plan: one primary key probe per wanted row.
     rows = await tx.fetch(
         "select source, subject, sequence from applied"
         " where consumer = $1 and (source, subject) in (select * from unnest($2::text[], $3::text[]))"
         " order by source, subject for update",
         consumer,
-        sources,
-        subjects,
+        *_columns(keys),
     )
     return {(row["source"], row["subject"]): row["sequence"] for row in rows}
+
+
+def _columns(keys: Collection[AggregateKey]) -> tuple[list[str], list[str]]:
+    ordered = sorted(keys)
+    return [source for source, _ in ordered], [subject for _, subject in ordered]
 
 
 async def save_applied(tx: Transaction, consumer: str, applied: dict[AggregateKey, int]) -> None:

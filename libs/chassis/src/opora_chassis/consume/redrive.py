@@ -111,6 +111,6 @@ async def _pass_over(tx: Transaction, subscription: Subscription | None, letter:
     if content.sequence is None:
         return
     aggregate = (content.source, content.subject)
-    applied = await guards.lock_applied(tx, subscription.consumer, [aggregate])
+    applied = await guards.lock_applied(tx, subscription.consumer, {aggregate})
     if content.sequence == applied[aggregate] + 1:
         await guards.save_applied(tx, subscription.consumer, {aggregate: content.sequence})

@@ -4,11 +4,22 @@
 new since the last time, and `explain` says why.
 """
 
-from opora_sla.domain.advance import Case, Decision, advance, open_case
+from opora_sla.domain.advance import Case, Decision, History, advance, needs_history, open_case
 from opora_sla.domain.explanation import ExplainedClock, explain
 from opora_sla.domain.facts import CaseFact, case_fact, fact_from_json, fact_to_json
 from opora_sla.domain.fold import fold
-from opora_sla.domain.state import Clock, ClockKey, Clocks, Interval, Step, StepKey, StepName
+from opora_sla.domain.state import (
+    Clock,
+    ClockKey,
+    Clocks,
+    Interval,
+    Step,
+    StepKey,
+    StepName,
+    Waypoint,
+    waypoint_from_json,
+    waypoint_to_json,
+)
 
 __all__ = [
     "Case",
@@ -18,15 +29,20 @@ __all__ = [
     "Clocks",
     "Decision",
     "ExplainedClock",
+    "History",
     "Interval",
     "Step",
     "StepKey",
     "StepName",
+    "Waypoint",
     "advance",
     "case_fact",
     "explain",
     "fact_from_json",
     "fact_to_json",
     "fold",
+    "needs_history",
     "open_case",
+    "waypoint_from_json",
+    "waypoint_to_json",
 ]

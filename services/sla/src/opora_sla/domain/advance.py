@@ -1,16 +1,19 @@
 """From the clocks as they are to the facts that were not said yet.
 
 What was said is kept per ticket: the keys of the steps (`fired`) and each clock's outcome as the world knows it
-(`told`). The fold is always computed over all facts, so a fact that arrives late simply gives other clocks; whatever
-that changes in an outcome is said once, as `sla.corrected`.
+(`told`). A fact in the order of time goes on from the ticket's last waypoint. One that arrives late folds all facts
+anew, which simply gives other clocks; whatever that changes in an outcome is said once, as `sla.corrected`. From then
+on the ticket is folded anew each time, because what was said of it is no longer what its facts alone would say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from opora_contracts.event import Event, NewEvent
@@ -25,19 +28,26 @@ from opora_contracts.sla import (
     SlaStarted,
     SlaWarning,
 )
-from opora_contracts.tickets import TicketCreated, TicketFact
+from opora_contracts.tickets import TicketCreated, TicketFact, TicketUpdated
 from opora_contracts.vocabulary import Evidence, Metric, Outcome, Priority
 from opora_sla.agreement import Agreement
 from opora_sla.calendar import working_seconds
 from opora_sla.domain.facts import CaseFact, case_fact
-from opora_sla.domain.fold import fold
-from opora_sla.domain.state import Clock, ClockKey, Clocks, Step, StepKey, StepName
+from opora_sla.domain.fold import Walk, fold
+from opora_sla.domain.state import Clock, ClockKey, Clocks, Step, StepKey, StepName, Waypoint
 
 _ENDS = {StepName.BREACHED: Outcome.BREACHED, StepName.MET: Outcome.MET, StepName.CANCELLED: Outcome.CANCELLED}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class History(NamedTuple):
+    """A ticket's facts so far and what was said of it."""
+
+    facts: tuple[CaseFact, ...] = ()
+    fired: frozenset[StepKey] = frozenset()
+    told: Mapping[ClockKey, Outcome] = MappingProxyType({})
+
+
+class Case(NamedTuple):
     """All that sla keeps of one ticket."""
 
     ticket_id: UUID
@@ -66,9 +76,10 @@ class Case:
     last_sequence: int = 0
     """Of the ticket's facts, those up to this one were taken in."""
     emitted_sequence: int = 0
-    facts: tuple[CaseFact, ...] = ()
-    fired: frozenset[StepKey] = frozenset()
-    told: Mapping[ClockKey, Outcome] = field(default_factory=dict)
+    waypoint: Waypoint | None = None
+    """From where the ticket's walk goes on; None when all its facts must be folded anew."""
+    history: History | None = History()
+    """None when it was not read."""
 
     @property
     def open_import_id(self) -> str | None:
@@ -76,12 +87,13 @@ class Case:
         return None if self.live else self.import_id
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What follows from new facts or from time: the case to save, its clocks, and what to publish."""
 
     case: Case
     clocks: Clocks
+    vanished: AbstractSet[ClockKey]
+    """Clocks that were spoken of and, by a late fact, never were."""
     new_facts: tuple[CaseFact, ...]
     new_keys: tuple[StepKey, ...]
     """Keys of the steps that are fired from now on, said or not."""
@@ -113,6 +125,16 @@ def open_case(created: Event[TicketCreated], agreement: Agreement) -> Case:
     )
 
 
+def needs_history(case: Case, new_events: Sequence[Event[TicketFact]]) -> bool:
+    """Whether `advance` needs the case's history: its walk cannot go on, since one of the facts is late or joins a
+    ticket of an import to live time.
+    """
+    return case.waypoint is None or any(
+        event.time < case.judged_at or (isinstance(event.data, TicketUpdated) and event.data.joined_live)
+        for event in new_events
+    )
+
+
 def advance(
     case: Case,
     new_events: Sequence[Event[TicketFact]],
@@ -127,66 +149,99 @@ def advance(
     Judged is at `judged_at`, the last event's time or the case's last judgement, whichever is latest. A live fact's
     `time` and `detected_at` are `now`. History speaks in its own time: there both are the instant at which the step
     happened, so that the same history says the same in however many batches it comes.
+
+    Raises ValueError when the case's history is needed and was not read.
     """
     arrived = [case_fact(event) for event in new_events]
     new_facts = tuple(fact for fact in arrived if fact.moves_clocks)
-    facts = (*case.facts, *new_facts)
     judged_at = max(judged_at, case.judged_at, *(fact.at for fact in arrived))
-    clocks = fold(facts, agreement, judged_at)
-    joined = any(fact.joined_live for fact in new_facts)
-    after = replace(
-        case,
+    facts = new_facts if case.history is None else case.history.facts + new_facts
+    if case.waypoint is not None and all(fact.at >= case.judged_at and not fact.joined_live for fact in new_facts):
+        walk = Walk(
+            agreement,
+            at=case.judged_at,
+            priority=case.priority,
+            assignee=case.assignee,
+            group=case.group,
+            waypoint=case.waypoint,
+        )
+        fired: AbstractSet[StepKey] = frozenset()
+        told: Mapping[ClockKey, Outcome] = walk.outcomes()
+        for fact in sorted(new_facts, key=lambda fact: (fact.at, fact.sequence)):
+            walk.take(fact)
+        clocks = walk.judge(judged_at, with_intervals=False)
+        vanished: AbstractSet[ClockKey] = frozenset()
+        goes_on = True
+    elif case.history is None:
+        raise ValueError(f"ticket {case.ticket_id} is to be folded anew, and its history was not read")
+    else:
+        fired, told = case.history.fired, case.history.told
+        clocks = fold(facts, agreement, judged_at, with_intervals=False)
+        standing = {clock.key for clock in clocks.clocks}
+        vanished = told.keys() - standing
+        goes_on = not vanished and fired <= {step.key for step in clocks.steps}
+    new_keys = tuple(step.key for step in clocks.steps if step.key not in fired)
+    speaker = _Speaker(
+        case=case,
+        live=case.live or any(fact.joined_live for fact in new_facts),
         facts=facts,
-        live=case.live or joined,
+        clocks=clocks,
+        agreement=agreement,
+        now=now,
+        evidence=evidence,
+    )
+    said = list(_say(fired, told, clocks, speaker))
+    causes = {event.id: event for event in new_events}
+    history = None
+    if case.history is not None:
+        outcomes = {clock.key: clock.outcome for clock in clocks.clocks}
+        history = History(
+            facts,
+            case.history.fired.union(new_keys),
+            {**case.history.told, **dict.fromkeys(vanished, Outcome.CANCELLED), **outcomes},
+        )
+    after = case._replace(
+        live=speaker.live,
         last_sequence=max(case.last_sequence, *(fact.sequence for fact in arrived), 0),
+        emitted_sequence=case.emitted_sequence + len(said),
         priority=clocks.priority,
         assignee=clocks.assignee,
         group=clocks.group,
         judged_at=clocks.judged_at,
         next_fire_at=clocks.next_fire_at,
         open=any(clock.open for clock in clocks.clocks),
+        waypoint=clocks.waypoint if goes_on else None,
+        history=history,
     )
-    speaker = _Speaker(before=case, after=after, clocks=clocks, agreement=agreement, now=now, evidence=evidence)
-    said = list(_say(case, clocks, speaker))
-    causes = {event.id: event for event in new_events}
+    subject = str(case.ticket_id)
     events = tuple(
-        replace(_numbered(case, offset, utterance), cause=causes.get(utterance.cause or ""))
-        for offset, utterance in enumerate(said, start=1)
+        NewEvent(
+            data=utterance.data,
+            subject=subject,
+            sequence=sequence,
+            time=utterance.time,
+            actor="system:sla",
+            import_id=utterance.import_id,
+            cause=None if utterance.cause is None else causes.get(utterance.cause),
+        )
+        for sequence, utterance in enumerate(said, start=case.emitted_sequence + 1)
     )
-    new_keys = tuple(step.key for step in clocks.steps if step.key not in case.fired)
-    told = dict.fromkeys(case.told, Outcome.CANCELLED) | {clock.key: clock.outcome for clock in clocks.clocks}
-    after = replace(
-        after,
-        emitted_sequence=case.emitted_sequence + len(events),
-        fired=case.fired.union(new_keys),
-        told=told,
-    )
-    return Decision(after, clocks, new_facts, new_keys, events)
+    return Decision(after, clocks, vanished, new_facts, new_keys, events)
 
 
-@dataclass(frozen=True, slots=True)
-class _Utterance:
+class _Utterance(NamedTuple):
     data: Fact
     time: datetime
     import_id: str | None
     cause: str | None
 
 
-def _numbered(case: Case, offset: int, utterance: _Utterance) -> NewEvent:
-    return NewEvent(
-        data=utterance.data,
-        subject=str(case.ticket_id),
-        sequence=case.emitted_sequence + offset,
-        time=utterance.time,
-        actor="system:sla",
-        import_id=utterance.import_id,
-    )
-
-
-def _say(case: Case, clocks: Clocks, speaker: _Speaker) -> Iterator[_Utterance]:
-    told = dict(case.told)
+def _say(
+    fired: AbstractSet[StepKey], known: Mapping[ClockKey, Outcome], clocks: Clocks, speaker: _Speaker
+) -> Iterator[_Utterance]:
+    told = dict(known)
     for step in clocks.steps:
-        if step.key in case.fired:
+        if step.key in fired:
             continue
         key = ClockKey(step.key.metric, step.key.cycle)
         heard = _outcome_when_said(step.key.name, told.get(key))
@@ -221,8 +276,12 @@ def _outcome_when_said(name: StepName, known: Outcome | None) -> Outcome | None:
 class _Speaker:
     """Puts steps into the words of the contracts."""
 
-    before: Case
-    after: Case
+    case: Case
+    """As it was before."""
+    live: bool
+    """Whether it is judged by live time from now on."""
+    facts: Sequence[CaseFact]
+    """Those known of it: all, unless the walk went on."""
     clocks: Clocks
     agreement: Agreement
     now: datetime
@@ -244,26 +303,30 @@ class _Speaker:
             target_seconds=clock.target_seconds if clock else 0,
             reason=reason,
         )
-        late = max(self.after.facts, key=lambda fact: fact.sequence)
-        import_id = self.after.open_import_id
+        late = max(self.facts, key=lambda fact: fact.sequence)
+        import_id = self._open_import_id
         return _Utterance(data, self.clocks.judged_at if import_id else self.now, import_id, late.event_id)
 
     def _import_of(self, step: Step) -> str | None:
         """The import that the step belongs to: all steps of a case in an import, and of one that joined live time in
         this very batch those that its history had reached.
         """
-        if self.before.live or not self.after.live:
-            return self.after.open_import_id
-        history = [fact.at for fact in self.after.facts if fact.import_id is not None]
-        return self.before.import_id if history and step.at <= max(history) else None
+        if self.case.live or not self.live:
+            return self._open_import_id
+        history = [fact.at for fact in self.facts if fact.import_id is not None]
+        return self.case.import_id if history and step.at <= max(history) else None
+
+    @property
+    def _open_import_id(self) -> str | None:
+        return None if self.live else self.case.import_id
 
     def _about(self, metric: Metric, cycle: int) -> dict[str, Any]:
         return {
-            "ticket_id": self.after.ticket_id,
+            "ticket_id": self.case.ticket_id,
             "metric": metric,
             "cycle": cycle,
-            "agreement_id": self.after.agreement_id,
-            "agreement_version": self.after.agreement_version,
+            "agreement_id": self.case.agreement_id,
+            "agreement_version": self.case.agreement_version,
         }
 
     def _words(self, step: Step, heard_at: datetime, *, live: bool) -> Fact:

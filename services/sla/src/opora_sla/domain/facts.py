@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from opora_contracts.event import Event
 from opora_contracts.tickets import (
@@ -23,8 +22,7 @@ _MOVING = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CaseFact:
+class CaseFact(NamedTuple):
     """One fact of a ticket, reduced to what moves its clocks."""
 
     sequence: int
@@ -53,18 +51,34 @@ def case_fact(event: Event[TicketFact]) -> CaseFact:
             f"{event.type} {event.id} of {event.source} has no ce_sequence; facts of a ticket are numbered"
         )
     data = event.data
+    kind = event.type.removeprefix("ticket.")
+    priority = waiting_on = author_kind = group = assignee = None
+    joined_live = False
+    match data:
+        case TicketCreated():
+            priority, group, assignee = data.priority, data.group, data.assignee
+        case TicketAssessed():
+            priority = data.priority
+        case TicketHeld():
+            waiting_on = data.waiting_on
+        case TicketReplied():
+            author_kind = data.author_kind
+        case TicketAssigned():
+            group, assignee = data.group, data.assignee
+        case TicketUpdated():
+            joined_live = bool(data.joined_live)
     return CaseFact(
-        sequence=event.sequence,
-        event_id=event.id,
-        kind=event.type.removeprefix("ticket."),
-        at=event.time,
-        priority=data.priority if isinstance(data, TicketCreated | TicketAssessed) else None,
-        waiting_on=data.waiting_on if isinstance(data, TicketHeld) else None,
-        author_kind=data.author_kind if isinstance(data, TicketReplied) else None,
-        group=data.group if isinstance(data, TicketCreated | TicketAssigned) else None,
-        assignee=data.assignee if isinstance(data, TicketCreated | TicketAssigned) else None,
-        import_id=event.import_id,
-        joined_live=isinstance(data, TicketUpdated) and bool(data.joined_live),
+        event.sequence,
+        event.id,
+        kind,
+        event.time,
+        priority,
+        waiting_on,
+        author_kind,
+        group,
+        assignee,
+        event.import_id,
+        joined_live,
     )
 
 

@@ -1,5 +1,8 @@
 """The fold: a ticket's facts in, its clocks out. A forward walk through time that never looks ahead.
 
+A walk can go on from where an earlier one was judged (`Waypoint`): a fact that comes in the order of time costs the
+same however long the ticket's history is. Going on gives the steps and clocks that the fold of all facts gives.
+
 The rules, each of which a test states:
 
 * Judging is strict. A clock is breached if and only if at some instant, all facts of that instant included, it has
@@ -22,16 +25,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
+from typing import ClassVar
 
-from opora_contracts.vocabulary import AuthorKind, Metric, Outcome, Priority, WaitingOn
+from opora_contracts.vocabulary import AuthorKind, Metric, Outcome, Priority
 from opora_sla.agreement import Agreement
 from opora_sla.calendar import instant, microseconds
 from opora_sla.domain.facts import CaseFact
 from opora_sla.domain.runner import Moment, Runner
-from opora_sla.domain.state import Clock, Clocks, Step
+from opora_sla.domain.state import Clock, ClockKey, Clocks, Step, Waypoint
+
+_BEGINNING = Waypoint(
+    waiting_on=None,
+    answered=False,
+    done=False,
+    customer_wrote_when_done=False,
+    cycles=dict.fromkeys(Metric, 0),
+    live=(),
+)
 
 
-def fold(facts: Sequence[CaseFact], agreement: Agreement, judged_at: datetime) -> Clocks:
+def fold(
+    facts: Sequence[CaseFact], agreement: Agreement, judged_at: datetime, *, with_intervals: bool = True
+) -> Clocks:
     """The ticket's clocks at `judged_at`, or at its last fact if that is later.
 
     `facts` may come in any order and must contain `created`; they are taken in the order of (time, sequence), with
@@ -40,64 +56,94 @@ def fold(facts: Sequence[CaseFact], agreement: Agreement, judged_at: datetime) -
     ordered = sorted(facts, key=lambda fact: (fact.kind != "created", fact.at, fact.sequence))
     if not ordered or ordered[0].kind != "created":
         raise ValueError("a ticket's facts begin with ticket.created; without it there is nothing to fold")
-    walk = _Walk(agreement, ordered[0])
+    created = ordered[0]
+    walk = Walk(
+        agreement,
+        at=created.at,
+        priority=created.priority or Priority.P5,
+        assignee=created.assignee,
+        group=created.group,
+    )
     for fact in ordered:
         walk.take(fact)
-    return walk.judge(microseconds(judged_at))
+    return walk.judge(judged_at, with_intervals=with_intervals)
 
 
-class _Walk:
-    """A ticket on its way through time, from its creation to the judgement."""
+class Walk:
+    """A ticket on its way through time, from its creation or from a waypoint to the judgement."""
 
-    def __init__(self, agreement: Agreement, created: CaseFact) -> None:
+    def __init__(
+        self,
+        agreement: Agreement,
+        *,
+        at: datetime,
+        priority: Priority,
+        assignee: str | None,
+        group: str | None,
+        waypoint: Waypoint = _BEGINNING,
+    ) -> None:
         self._agreement = agreement
-        self._at_us = microseconds(created.at)
-        self._priority = created.priority or Priority.P5
-        self._waiting_on: WaitingOn | None = None
-        self._assignee, self._group = created.assignee, created.group
-        self._answered = False
+        self._at_us = microseconds(at)
+        self._priority = priority
+        self._assignee, self._group = assignee, group
+        self._waiting_on = waypoint.waiting_on
+        self._answered = waypoint.answered
         """Whether the support side has said anything: a reply, a resolution or the end."""
-        self._done = False
-        self._customer_wrote_when_done = False
-        self._cycles = dict.fromkeys(Metric, 0)
-        self._live: dict[Metric, Runner] = {}
-        self._runners: list[Runner] = []
+        self._done = waypoint.done
+        self._customer_wrote_when_done = waypoint.customer_wrote_when_done
+        self._cycles = dict(waypoint.cycles)
         self._steps: list[tuple[int, Step]] = []
+        terms, calendar = agreement.terms, agreement.calendar
+        self._live = {
+            state.metric: Runner.resume(state, terms[state.metric], calendar, self._steps) for state in waypoint.live
+        }
+        self._runners = list(self._live.values())
+
+    def outcomes(self) -> dict[ClockKey, Outcome]:
+        """How the clocks stand that ever had a target and are not over, or were over in this walk only."""
+        return {runner.key: runner.outcome for runner in self._runners if runner.ever_started}
 
     def take(self, fact: CaseFact) -> None:
         """Let time pass until the fact, then let the fact act."""
-        at_us = max(self._at_us, microseconds(fact.at))
-        if at_us > self._at_us:
-            self._pass_time(at_us)
-        rule = _RULES.get(fact.kind)
+        self._pass_time(microseconds(fact.at))
+        rule = self._RULES.get(fact.kind)
         if rule is not None:
             rule(self, fact)
 
-    def judge(self, judged_us: int) -> Clocks:
+    def judge(self, judged_at: datetime, *, with_intervals: bool) -> Clocks:
         """Let time pass until the judgement and read the clocks."""
-        judged_us = max(judged_us, self._at_us)
+        judged_us = max(microseconds(judged_at), self._at_us)
         self._pass_time(judged_us)
         clocks: list[Clock] = []
         for runner in self._runners:
             runner.account(judged_us, None)
             if runner.ever_started:
-                clocks.append(runner.clock())
+                clocks.append(runner.clock(with_intervals=with_intervals))
         fires = [fire_us for runner in self._live.values() if (fire_us := runner.next_fire_us) is not None]
         return Clocks(
             clocks=tuple(clocks),
-            steps=tuple(step for _, step in sorted(self._steps, key=lambda timed: timed[0])),
+            steps=tuple(step for _, step in sorted(self._steps, key=itemgetter(0))),
             judged_at=instant(judged_us),
             next_fire_at=instant(min(fires)) if fires else None,
             priority=self._priority,
             assignee=self._assignee,
             group=self._group,
+            waypoint=Waypoint(
+                self._waiting_on,
+                self._answered,
+                self._done,
+                self._customer_wrote_when_done,
+                self._cycles,
+                [runner.state() for runner in self._live.values()],
+            ),
         )
 
     def _pass_time(self, until_us: int) -> None:
-        moment = self._moment(None)
-        for runner in self._live.values():
-            runner.pass_time(until_us, moment)
-        self._at_us = until_us
+        if until_us > self._at_us:
+            moment = self._moment(None)
+            for runner in self._live.values():
+                runner.pass_time(until_us, moment)
+            self._at_us = until_us
 
     def _moment(self, fact: CaseFact | None) -> Moment:
         return Moment(
@@ -124,31 +170,31 @@ class _Walk:
         if runner is not None:
             runner.stop(self._moment(fact), Outcome.CANCELLED if cancelled else Outcome.MET)
 
-    def created(self, fact: CaseFact) -> None:
+    def _on_created(self, fact: CaseFact) -> None:
         self._start(Metric.FIRST_RESPONSE, fact)
         self._start(Metric.RESOLUTION, fact)
 
-    def assessed(self, fact: CaseFact) -> None:
+    def _on_assessed(self, fact: CaseFact) -> None:
         if fact.priority is None or fact.priority == self._priority:
             return
         self._priority = fact.priority
         for runner in self._live.values():
             runner.retarget(self._moment(fact), fact.priority)
 
-    def assigned(self, fact: CaseFact) -> None:
+    def _on_assigned(self, fact: CaseFact) -> None:
         self._assignee, self._group = fact.assignee, fact.group
 
-    def held(self, fact: CaseFact) -> None:
+    def _on_held(self, fact: CaseFact) -> None:
         self._waiting_on = fact.waiting_on
         for runner in self._live.values():
             runner.wait(self._moment(fact))
 
-    def resumed(self, fact: CaseFact) -> None:
+    def _on_resumed(self, fact: CaseFact) -> None:
         self._waiting_on = None
         for runner in self._live.values():
             runner.wait(self._moment(fact))
 
-    def replied(self, fact: CaseFact) -> None:
+    def _on_replied(self, fact: CaseFact) -> None:
         if fact.author_kind is AuthorKind.AGENT:
             self._answered = True
             self._stop(Metric.FIRST_RESPONSE, fact)
@@ -158,17 +204,17 @@ class _Walk:
         elif fact.author_kind is AuthorKind.CUSTOMER and self._answered:
             self._start(Metric.NEXT_RESPONSE, fact)
 
-    def resolved(self, fact: CaseFact) -> None:
+    def _on_resolved(self, fact: CaseFact) -> None:
         self._end(fact)
         terms = self._agreement.terms.get(Metric.RESOLUTION)
         if terms is not None and not terms.until_closed:
             self._stop(Metric.RESOLUTION, fact)
 
-    def closed(self, fact: CaseFact) -> None:
+    def _on_closed(self, fact: CaseFact) -> None:
         self._end(fact)
         self._stop(Metric.RESOLUTION, fact)
 
-    def reopened(self, fact: CaseFact) -> None:
+    def _on_reopened(self, fact: CaseFact) -> None:
         self._done = False
         self._start(Metric.RESOLUTION, fact)
         if self._customer_wrote_when_done:
@@ -180,15 +226,14 @@ class _Walk:
         self._stop(Metric.FIRST_RESPONSE, fact)
         self._stop(Metric.NEXT_RESPONSE, fact, cancelled=True)
 
-
-_RULES: Mapping[str, Callable[[_Walk, CaseFact], None]] = {
-    "created": _Walk.created,
-    "assessed": _Walk.assessed,
-    "assigned": _Walk.assigned,
-    "held": _Walk.held,
-    "resumed": _Walk.resumed,
-    "replied": _Walk.replied,
-    "resolved": _Walk.resolved,
-    "closed": _Walk.closed,
-    "reopened": _Walk.reopened,
-}
+    _RULES: ClassVar[Mapping[str, Callable[[Walk, CaseFact], None]]] = {
+        "created": _on_created,
+        "assessed": _on_assessed,
+        "assigned": _on_assigned,
+        "held": _on_held,
+        "resumed": _on_resumed,
+        "replied": _on_replied,
+        "resolved": _on_resolved,
+        "closed": _on_closed,
+        "reopened": _on_reopened,
+    }

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime
+from typing import NamedTuple
 
 from opora_contracts.vocabulary import Metric, Outcome, Priority, WaitingOn
 from opora_sla.agreement import Terms
 from opora_sla.calendar import Calendar, due_microseconds, instant, working_microseconds
-from opora_sla.domain.state import Clock, ClockKey, Interval, Step, StepKey, StepName
+from opora_sla.domain.state import Clock, ClockKey, Interval, RunnerState, Step, StepKey, StepName
 
 _SECOND_US = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """The ticket at an instant, with the fact that acts there, if any."""
 
     at_us: int
@@ -54,7 +54,50 @@ class Runner:
         self._stopped_us: int | None = None
         self._final_used_us = 0
         self._intervals: list[tuple[int, int, bool, int, str, str | None]] = []
+        self._changed = False
         self.ever_started = False
+
+    @classmethod
+    def resume(cls, state: RunnerState, terms: Terms, calendar: Calendar, steps: list[tuple[int, Step]]) -> Runner:
+        """The clock as it was when this was its `state`; its intervals begin here."""
+        runner = cls(state.metric, state.cycle, terms, calendar, steps)
+        runner._outcome, runner._priority = state.outcome, state.priority
+        runner._target_us, runner._started_us = state.target_us, state.started_us
+        runner._used_us, runner._final_used_us = state.used_us, state.final_used_us
+        runner._since_us, runner._due_us, runner._stopped_us = state.since_us, state.due_us, state.stopped_us
+        runner._counts, runner.ever_started = state.counts, state.ever_started
+        runner._warnings, runner._warned = list(state.warnings), set(state.warned)
+        return runner
+
+    def state(self) -> RunnerState:
+        """All that the clock's further way depends on."""
+        return RunnerState(
+            self._key.metric,
+            self._key.cycle,
+            self._outcome,
+            self._priority,
+            self._target_us,
+            self._started_us,
+            self._used_us,
+            self._final_used_us,
+            self._since_us,
+            self._due_us,
+            self._stopped_us,
+            self._counts,
+            self.ever_started,
+            self._warnings,
+            sorted(self._warned),
+        )
+
+    @property
+    def key(self) -> ClockKey:
+        """Which clock it is."""
+        return self._key
+
+    @property
+    def outcome(self) -> Outcome:
+        """As it stands."""
+        return self._outcome
 
     @property
     def next_fire_us(self) -> int | None:
@@ -85,12 +128,14 @@ class Runner:
         if counts == self._counts:
             return
         self.account(moment.at_us, moment.cause)
+        self._changed = True
         self._counts = counts
         self._foresee(moment.at_us)
         self._step(StepName.RESUMED if counts else StepName.PAUSED, moment.sequence, moment.at_us, moment)
 
     def stop(self, moment: Moment, outcome: Outcome) -> None:
         """The end: `outcome` unless the clock is breached or was cancelled before."""
+        self._changed = True
         self.account(moment.at_us, moment.cause)
         if self._outcome is Outcome.OPEN and self._target_us is not None:
             if outcome is Outcome.MET and self._used_us > self._target_us:
@@ -124,7 +169,7 @@ class Runner:
         self._since_us = at_us
         self._began_by = cause or self._began_by
 
-    def clock(self) -> Clock:
+    def clock(self, *, with_intervals: bool) -> Clock:
         """The clock as it stands after the last accounting."""
         stopped_us = self._stopped_us
         return Clock(
@@ -137,14 +182,18 @@ class Runner:
             used_seconds=_whole_seconds(self._used_us if stopped_us is None else self._final_used_us),
             target_seconds=(self._target_us or 0) // _SECOND_US,
             priority=self._priority,
-            intervals=tuple(
-                Interval(instant(from_us), instant(to_us), counted, _whole_seconds(working_us), began_by, ended_by)
-                for from_us, to_us, counted, working_us, began_by, ended_by in self._intervals
-                if stopped_us is None or from_us < stopped_us
-            ),
+            intervals=tuple(self._intervals_until(stopped_us)) if with_intervals else (),
+            changed=self._changed,
         )
 
+    def _intervals_until(self, stopped_us: int | None) -> Iterator[Interval]:
+        for from_us, to_us, counted, working_us, began_by, ended_by in self._intervals:
+            if stopped_us is None or from_us < stopped_us:
+                working_seconds = _whole_seconds(working_us)
+                yield Interval(instant(from_us), instant(to_us), counted, working_seconds, began_by, ended_by)
+
     def _aim(self, moment: Moment, priority: Priority) -> None:
+        self._changed = True
         target_seconds = self._terms.targets_seconds.get(priority)
         had_target = self._target_us is not None and self._outcome is Outcome.OPEN
         if target_seconds is None:
@@ -189,6 +238,7 @@ class Runner:
     def _breach(self, moment: Moment) -> None:
         at_us = moment.at_us if self._due_us is None else self._due_us
         self._due_us = at_us
+        self._changed = True
         self._outcome, self._warnings = Outcome.BREACHED, []
         self._step(StepName.BREACHED, 0, at_us, moment)
 

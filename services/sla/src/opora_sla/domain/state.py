@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from opora_contracts.vocabulary import Metric, Outcome, Priority, WaitingOn
+
+_WAYPOINT_VERSION = 1
+"""Raised when the form of a waypoint changes, or a rule of the walk such that an old one no longer leads on rightly."""
 
 
 class StepName(StrEnum):
@@ -39,8 +43,7 @@ class StepKey(NamedTuple):
     """A warning's percent; the sequence of the fact that started, paused, resumed or cancelled; 0 for the others."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(NamedTuple):
     """One thing that happened to a clock, with the clock as it stood then."""
 
     key: StepKey
@@ -72,8 +75,7 @@ class Interval:
     """The id of the event that ended it; None where the judgement ends it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clock:
+class Clock(NamedTuple):
     """One clock as it stands. `used_seconds` counts working time, a begun second as a whole one."""
 
     key: ClockKey
@@ -90,7 +92,10 @@ class Clock:
     target_seconds: int
     """The current priority's target; after a breach the one that was missed."""
     priority: Priority
-    intervals: tuple[Interval, ...]
+    intervals: tuple[Interval, ...] = ()
+    """From its start on; empty unless asked for."""
+    changed: bool = True
+    """Whether more happened to it in this walk than that its use went on."""
 
     @property
     def state(self) -> Literal["running", "paused", "stopped"]:
@@ -107,7 +112,11 @@ class Clock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clocks:
-    """All clocks of a ticket, judged at one instant, with everything that happened to them in order of time."""
+    """Clocks of a ticket, judged at one instant, with what happened to them in order of time.
+
+    From a fold: all of them, with everything that happened. From a walk that went on: those that were not over at its
+    waypoint, with what happened since.
+    """
 
     clocks: tuple[Clock, ...]
     steps: tuple[Step, ...]
@@ -117,3 +126,60 @@ class Clocks:
     priority: Priority
     assignee: str | None
     group: str | None
+    waypoint: Waypoint
+    """From where the walk can go on."""
+
+
+class RunnerState(NamedTuple):
+    """A clock between two stretches of its way, in microseconds; as small as it can be, since it is kept per ticket."""
+
+    metric: Metric
+    cycle: int
+    outcome: Outcome
+    priority: Priority
+    target_us: int | None
+    started_us: int
+    used_us: int
+    final_used_us: int
+    since_us: int
+    due_us: int | None
+    stopped_us: int | None
+    counts: bool
+    ever_started: bool
+    warnings: Sequence[tuple[int, int]]
+    warned: Sequence[int]
+
+
+class Waypoint(NamedTuple):
+    """Where a ticket's walk through time stands, beside what its case says anyway: instant, priority, assignment."""
+
+    waiting_on: WaitingOn | None
+    answered: bool
+    done: bool
+    customer_wrote_when_done: bool
+    cycles: Mapping[Metric, int]
+    live: Sequence[RunnerState]
+    """The clocks that are not over."""
+
+
+def waypoint_to_json(waypoint: Waypoint) -> list[Any]:
+    """The waypoint as a JSON array, with the version of its form first."""
+    return [_WAYPOINT_VERSION, *waypoint[:4], list(waypoint.cycles.items()), waypoint.live]
+
+
+def waypoint_from_json(written: Sequence[Any]) -> Waypoint | None:
+    """The inverse of `waypoint_to_json`; None for another version of its form, which is folded anew instead."""
+    version, waiting_on, answered, done, customer_wrote, cycles, live = written
+    if version != _WAYPOINT_VERSION:
+        return None
+    return Waypoint(
+        None if waiting_on is None else WaitingOn(waiting_on),
+        answered,
+        done,
+        customer_wrote,
+        {Metric(metric): cycle for metric, cycle in cycles},
+        [
+            RunnerState(Metric(metric), cycle, Outcome(outcome), Priority(priority), *numbers)
+            for metric, cycle, outcome, priority, *numbers in live
+        ],
+    )

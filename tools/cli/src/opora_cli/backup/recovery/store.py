@@ -59,7 +59,8 @@ async def take_over_sla(connection: Any, events: Sequence[Event[Any]], numbers: 
         at = event.time + _JUST_AFTER
         judged_at[event.subject] = max(at, judged_at.get(event.subject, at))
     await connection.executemany(
-        "update cases set emitted_sequence = greatest(emitted_sequence, $2), judged_at = greatest(judged_at, $3)"
+        "update cases set emitted_sequence = greatest(emitted_sequence, $2), judged_at = greatest(judged_at, $3),"
+        " waypoint = null"
         " where ticket_id = $1",
         [(UUID(subject), number, judged_at[subject]) for subject, number in numbers.items()],
     )
