@@ -1,6 +1,7 @@
 """What the lines about consumers share: a full topic, a group that begins at its start, a rate seen in the database."""
 
 import asyncio
+import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,6 +17,7 @@ from opora_contracts import Event
 from opora_contracts.codec import encode
 from opora_contracts.topics import TICKETS
 from tests.bench.ground import Ground
+from tests.bench.row import Row, duration
 
 _LOOK_SECONDS = 0.02
 _CONSUMED_SECONDS = 300.0
@@ -57,15 +59,43 @@ async def held_back(dsn: str, table: str = "applied") -> AsyncIterator[Arrived]:
 
 
 async def rate_of_program(
-    ground: Ground, command: Sequence[str], settings: dict[str, str], *, table: str, count: str, whole: int
+    ground: Ground,
+    command: Sequence[str],
+    settings: dict[str, str],
+    *,
+    table: str,
+    count: str,
+    whole: int,
+    database_seconds: list[float] | None = None,
 ) -> float:
-    """Items a second of a program that works off a backlog, from when it is let to its first item until the last."""
+    """Items a second of a program that works off a backlog, from when it is let to its first item until the last.
+
+    `database_seconds` is given the processor time that the database server spent on an item.
+    """
     dsn = settings["OPORA_DATABASE_DSN"]
     async with AsyncExitStack() as stack:
         async with held_back(dsn, table) as arrived:
             await stack.enter_async_context(ground.processes([command], **settings))
             await arrived()
-        return await rate_of(dsn, count, whole)
+            before = ground.database_seconds()
+        rate = await rate_of(dsn, count, whole)
+        if database_seconds is not None:
+            database_seconds.append((ground.database_seconds() - before) / whole)
+        return rate
+
+
+def database_row(line: str, database_seconds: Sequence[float], bare: Sequence[float]) -> Row:
+    """What the database alone works on an item, against all of the bare loop: a bound for what ours can reach."""
+    spent, whole = statistics.median(database_seconds), statistics.median(1 / rate for rate in bare)
+    return Row(
+        f"{line}: PostgreSQL's processor time an item",
+        duration(spent),
+        "the bare loop from end to end",
+        duration(whole),
+        spent / whole,
+        None,
+        f"a core that did only this, and nothing in Python, would bring {whole / spent:.2f} x of the bare loop's rate",
+    )
 
 
 async def rate_of(dsn: str, count: str, whole: int) -> float:

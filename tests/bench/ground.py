@@ -5,13 +5,14 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 import httpx
+import psutil
 
 from opora_chassis.clock import Clock
 from opora_chassis.database import Database
@@ -61,6 +62,15 @@ class Ground:
             return ServiceDatabase(service, dsn, await create_key(database, "bench", [ADMIN]))
         finally:
             await database.close()
+
+    def database_seconds(self) -> float:
+        """Processor time that the database server has used up to now."""
+        server = psutil.Process(self.postgres.pid)
+        used = sum(server.cpu_times()[:4])  # with its children's that have ended
+        for child in server.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                used += sum(child.cpu_times()[:2])
+        return used
 
     @asynccontextmanager
     async def processes(self, commands: Sequence[Sequence[str]], **environment: str) -> AsyncIterator[list[str]]:

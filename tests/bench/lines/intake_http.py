@@ -31,7 +31,7 @@ async def measure(ground: Ground) -> list[Row]:
 async def _compare(ground: Ground, clients: int, workers: int) -> list[Row]:
     size = f"intake HTTP create, {clients} clients, {workers} worker{'s' if workers > 1 else ''}"
     ours, single, bare = await asyncio.gather(*(ground.database("intake") for _ in range(3)))
-    loads: dict[str, list[Load]] = {"ours": [], "single": [], "bare": []}
+    loads: dict[str, list[Load]] = {"ours": [], "single": [], "bare": [], "nothing": []}
 
     def contender(name: str, addresses: list[str], database: ServiceDatabase) -> Callable[[], asyncio.Future[float]]:
         next_request = openings(database.token)
@@ -49,12 +49,16 @@ async def _compare(ground: Ground, clients: int, workers: int) -> list[Row]:
             [[str(_FOLDER / "one_by_one.py"), "opora_intake", "serve"]] * workers, **settings_of(ground, single)
         ) as single_at,
         ground.processes([[str(_FOLDER / "bare_http.py")]] * workers, **settings_of(ground, bare)) as bare_at,
+        ground.processes(
+            [[str(_FOLDER / "bare_http.py")]] * workers, **settings_of(ground, bare), BENCH_KEEPS="nothing"
+        ) as nothing_at,
     ):
         figures = await alternate(
             {
                 "ours": contender("ours", ours_at, ours),
                 "single": contender("single", single_at, single),
                 "bare": contender("bare", bare_at, bare),
+                "nothing": contender("nothing", nothing_at, bare),
             },
             ground.rounds,
         )
@@ -83,6 +87,15 @@ async def _compare(ground: Ground, clients: int, workers: int) -> list[Row]:
             per_second(figures["bare"]),
             ratio(figures["ours"], figures["bare"]),
             Reach(1.3),
+        ),
+        Row(
+            f"{size}: Starlette that keeps nothing",
+            per_second(figures["nothing"]),
+            "Starlette and a one-row insert",
+            per_second(figures["bare"]),
+            ratio(figures["nothing"], figures["bare"]),
+            None,
+            "all that a write in no time at all could bring",
         ),
     ]
 

@@ -12,7 +12,7 @@ from opora_contracts import Event
 from opora_contracts.requests import TicketSubmitted
 from opora_contracts.topics import REQUESTS
 from tests.bench.bare_consumer import PROGRAM, create_table
-from tests.bench.consumption import produce, rate_of_program
+from tests.bench.consumption import database_row, produce, rate_of_program
 from tests.bench.ground import Ground, settings_of
 from tests.bench.row import Reach, Row, alternate, per_second, ratio
 
@@ -28,22 +28,26 @@ async def measure(ground: Ground) -> list[Row]:
     prefix = f"requests{count}."
     await create_topics(ground.kafka.bootstrap, prefix=prefix)
     await produce(ground, prefix + REQUESTS.name, submissions(count))
+    spent: list[float] = []
     figures = await alternate(
-        {"ours": partial(_intake, ground, prefix, count), "bare": partial(_bare, ground, prefix, count)}, ground.rounds
+        {"ours": partial(_intake, ground, prefix, count, spent), "bare": partial(_bare, ground, prefix, count)},
+        ground.rounds,
     )
+    line = f"intake from opora.requests, {count:,} tickets"
     return [
         Row(
-            f"intake from opora.requests, {count:,} tickets",
+            line,
             per_second(figures["ours"]),
             "aiokafka and one multi-row insert a batch",
             per_second(figures["bare"]),
             ratio(figures["ours"], figures["bare"]),
             Reach(0.5),
-        )
+        ),
+        database_row(line, spent, figures["bare"]),
     ]
 
 
-async def _intake(ground: Ground, prefix: str, count: int) -> float:
+async def _intake(ground: Ground, prefix: str, count: int, spent: list[float]) -> float:
     database = await ground.database("intake")
     await forget_group(ground.kafka.bootstrap, group_of("intake", prefix + REQUESTS.name))
     settings = {
@@ -57,6 +61,7 @@ async def _intake(ground: Ground, prefix: str, count: int) -> float:
         table="tickets",
         count="select count(*) from tickets",
         whole=count,
+        database_seconds=spent,
     )
 
 

@@ -7,7 +7,7 @@ from opora_chassis.topics import create_topics
 from opora_cli.chaos.log import forget_group
 from opora_contracts.topics import TICKETS
 from tests.bench.bare_consumer import PROGRAM, create_table
-from tests.bench.consumption import produce, rate_of_program
+from tests.bench.consumption import database_row, produce, rate_of_program
 from tests.bench.facts import lives
 from tests.bench.ground import Ground, settings_of
 from tests.bench.row import Reach, Row, alternate, per_second, ratio
@@ -25,10 +25,12 @@ async def measure(ground: Ground) -> list[Row]:
     for prefix, count in ((full, tickets), (part, tickets // _SHARE_ONE_BY_ONE)):
         await create_topics(ground.kafka.bootstrap, prefix=prefix)
         await produce(ground, prefix + TICKETS.name, lives(count))
+    spent: list[float] = []
+    few = 3 * (tickets // _SHARE_ONE_BY_ONE)
     figures = await alternate(
         {
-            "ours": partial(_sla, ground, full, 3 * tickets),
-            "single": partial(_sla, ground, part, 3 * (tickets // _SHARE_ONE_BY_ONE), OPORA_CONSUMER_BATCH_RECORDS="1"),
+            "ours": partial(_sla, ground, full, 3 * tickets, spent),
+            "single": partial(_sla, ground, part, few, None, OPORA_CONSUMER_BATCH_RECORDS="1"),
             "bare": partial(_bare, ground, full, tickets),
         },
         ground.rounds,
@@ -51,10 +53,11 @@ async def measure(ground: Ground) -> list[Row]:
             ratio(figures["ours"], figures["single"]),
             Reach(7),
         ),
+        database_row(line, spent, figures["bare"]),
     ]
 
 
-async def _sla(ground: Ground, prefix: str, facts: int, **settings: str) -> float:
+async def _sla(ground: Ground, prefix: str, facts: int, spent: list[float] | None, **settings: str) -> float:
     database = await ground.database("sla")
     prepared = {
         **settings_of(ground, database),
@@ -64,7 +67,13 @@ async def _sla(ground: Ground, prefix: str, facts: int, **settings: str) -> floa
     await forget_group(ground.kafka.bootstrap, group_of("sla", prefix + TICKETS.name))
     taken_in = "select coalesce(sum(last_sequence), 0)::bigint from cases"
     return await rate_of_program(
-        ground, ["-m", "opora_sla", "consume"], prepared, table="applied", count=taken_in, whole=facts
+        ground,
+        ["-m", "opora_sla", "consume"],
+        prepared,
+        table="applied",
+        count=taken_in,
+        whole=facts,
+        database_seconds=spent,
     )
 
 
