@@ -55,6 +55,16 @@ def test_a_document_says_what_a_clock_needs() -> None:
     assert week[:3] == (((840, 1_440),), ((540, 720), (780, 1_080)), ())
 
 
+def test_hours_may_end_on_the_next_day() -> None:
+    """From 22:00 to 06:00 is a night shift of the day on which it begins; the longest target is ten years."""
+    night = {"weekly_hours": {"mon": [["22:00", "06:00"]]}}
+    longest = {"metrics": {"resolution": {"targets": {"P1": {"days": 3_653}}}}}
+    document = AgreementDocument.model_validate(ISSUE_DOCUMENT | night | longest)
+    week = document.calendar.weekly_hours
+    assert week is not None
+    assert week[:2] == (((1_320, 1_800),), ())
+
+
 def test_a_stored_document_reads_back_as_it_was() -> None:
     """The database's JSON gives the same agreement again."""
     document = AgreementDocument.model_validate(ISSUE_DOCUMENT)
@@ -66,7 +76,13 @@ def test_a_stored_document_reads_back_as_it_was() -> None:
     [
         ({"colour": "red"}, ("colour",), "Extra inputs"),
         ({"time_zone": "Europe/Atlantis"}, ("time_zone",), "Europe/Berlin"),
-        ({"weekly_hours": {"mon": [["18:00", "09:00"]]}}, ("weekly_hours",), "midnight"),
+        ({"weekly_hours": {"mon": [["24:00", "09:00"]]}}, ("weekly_hours",), "00:00 of the day after"),
+        ({"weekly_hours": {"mon": [["18:00", "18:00"]]}}, ("weekly_hours",), "is empty"),
+        (
+            {"weekly_hours": {"mon": [["18:00", "09:00"]], "tue": [["08:00", "10:00"]]}},
+            ("weekly_hours",),
+            "tue has begun",
+        ),
         ({"weekly_hours": {"mon": [["09:00", "12:00"], ["11:00", "13:00"]]}}, ("weekly_hours",), "in order"),
         ({"weekly_hours": {"mon": [["9", "12:00"]]}}, ("weekly_hours",), "HH:MM"),
         ({"weekly_hours": {"mon": []}}, ("weekly_hours",), "no day is open"),
@@ -79,6 +95,11 @@ def test_a_stored_document_reads_back_as_it_was() -> None:
             "number",
         ),
         ({"metrics": {"resolution": {"targets": {"P1": {}}}}}, ("metrics", "resolution", "targets", "P1"), "hours"),
+        (
+            {"metrics": {"resolution": {"targets": {"P1": {"days": 3_653, "seconds": 1}}}}},
+            ("metrics", "resolution", "targets", "P1"),
+            "at most ten years",
+        ),
         (
             {"metrics": {"first_response": {"until": "closed", "targets": {"P1": {"hours": 4}}}}},
             ("metrics", "first_response", "until"),

@@ -49,6 +49,9 @@ COMMANDS = (
     ["contracts", "validate"],
     ["contracts", "conformance"],
     ["contracts", "openapi"],
+    ["sla", "calendar", "eval"],
+    ["sla", "agreements", "lint"],
+    ["sla", "simulate"],
 )
 
 

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
 
+from opora_contracts.tickets import TicketCreated
 from opora_contracts.vocabulary import Channel, Kind, Metric, Priority, WaitingOn
-from opora_sla.calendar import Calendar, Interval
+from opora_sla.calendar import Calendar, compose
+from opora_sla.calendar.written import WallTimes, Weekday, known_zone, week_of
 
-Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Until = Literal["resolved", "closed"]
 Amount = Annotated[float, Field(strict=True, ge=0, le=1_000_000)]
 Percent = Annotated[int, Field(strict=True, ge=1, le=99)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Names = Annotated[tuple[Name, ...], Field(min_length=1)]
 
-WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DEFAULT_WARNINGS: tuple[Percent, ...] = (75,)
-_WALL_TIME = re.compile(r"(?:([01]\d|2[0-3]):([0-5]\d)|(24):(00))")
+_TEN_YEARS_SECONDS = 3_653 * 86_400
 
 
 class _Document(BaseModel):
@@ -32,7 +30,7 @@ class _Document(BaseModel):
 
 
 class Target(_Document):
-    """A budget of working time: the sum of its parts, in whole seconds, at least one."""
+    """A budget of working time: the sum of its parts, in whole seconds, from one to ten years."""
 
     days: Amount = 0
     """Days of 24 working hours."""
@@ -54,6 +52,8 @@ class Target(_Document):
     def _is_a_budget(self) -> Target:
         if self.total_seconds < 1:
             raise ValueError('a target needs working time, for example {"hours": 4}')
+        if self.total_seconds > _TEN_YEARS_SECONDS:
+            raise ValueError("a target is at most ten years; leave the priority out for one without a target")
         return self
 
 
@@ -115,9 +115,9 @@ class AgreementDocument(_Document):
     name: Name
     time_zone: str = "UTC"
     """An IANA name, such as Europe/Berlin."""
-    weekly_hours: dict[Weekday, tuple[tuple[str, str], ...]] | None = None
-    """Open hours as [from, to] in local wall time, "HH:MM", up to "24:00". A day that is absent is closed; without
-    the whole field every hour is open."""
+    weekly_hours: dict[Weekday, WallTimes] | None = None
+    """Open hours as [from, to] in local wall time, "HH:MM", up to "24:00"; `to` before `from` is on the next day. A
+    day that is absent is closed; without the whole field every hour is open."""
     holidays: tuple[date, ...] = ()
     """Local dates that are closed all day."""
     metrics: Metrics
@@ -128,21 +128,16 @@ class AgreementDocument(_Document):
     @field_validator("time_zone")
     @classmethod
     def _zone_is_known(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError(f"{name!r} is no IANA time zone; write one such as Europe/Berlin or UTC") from None
-        return name
+        return known_zone(name)
 
     @field_validator("weekly_hours")
     @classmethod
-    def _hours_are_in_order(cls, hours: dict[Weekday, tuple[tuple[str, str], ...]] | None) -> Any:
+    def _hours_are_in_order(cls, hours: dict[Weekday, WallTimes] | None) -> Any:
         if hours is None:
             return None
         if not any(hours.values()):
             raise ValueError("no day is open; leave weekly_hours out for round the clock")
-        for day, stretches in hours.items():
-            _stretches(day, stretches)
+        week_of(hours)
         return hours
 
     def as_json(self) -> dict[str, Any]:
@@ -152,10 +147,8 @@ class AgreementDocument(_Document):
     @property
     def calendar(self) -> Calendar:
         """The working time that the document describes."""
-        week = None
-        if self.weekly_hours is not None:
-            week = tuple(_stretches(day, self.weekly_hours.get(day, ())) for day in WEEKDAYS)
-        return Calendar(time_zone=self.time_zone, weekly_hours=week, holidays=frozenset(self.holidays))
+        week = None if self.weekly_hours is None else week_of(self.weekly_hours)
+        return compose(self.time_zone, week, holidays=self.holidays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +198,19 @@ def read_agreement(agreement_id: UUID, version: int, document: AgreementDocument
     )
 
 
+def dimensions_of(created: TicketCreated) -> dict[str, str | None]:
+    """What conditions ask about, of a ticket at its creation."""
+    return {
+        "organization_id": str(created.organization_id) if created.organization_id else None,
+        "tier": created.tier,
+        "product": created.product,
+        "kind": created.kind.value,
+        "priority": created.priority.value,
+        "channel": created.channel.value,
+        "external_source": created.external_source,
+    }
+
+
 def choose(agreements: Sequence[Agreement], dimensions: Mapping[str, str | None]) -> Agreement:
     """The agreement that applies to a ticket of these dimensions at its creation.
 
@@ -229,26 +235,6 @@ def choose(agreements: Sequence[Agreement], dimensions: Mapping[str, str | None]
             ),
         )
     return next((agreement for agreement in agreements if agreement.id == DEFAULT_AGREEMENT_ID), DEFAULT_AGREEMENT)
-
-
-def _stretches(day: str, written: Sequence[tuple[str, str]]) -> tuple[Interval, ...]:
-    stretches: list[Interval] = []
-    for opens, closes in written:
-        interval = (_minute(day, opens), _minute(day, closes))
-        if interval[0] >= interval[1]:
-            raise ValueError(f"{day}: [{opens}, {closes}] must open before it closes; split hours that pass midnight")
-        if stretches and interval[0] < stretches[-1][1]:
-            raise ValueError(f"{day}: [{opens}, {closes}] begins before the stretch above it ends; write them in order")
-        stretches.append(interval)
-    return tuple(stretches)
-
-
-def _minute(day: str, wall_time: str) -> int:
-    match = _WALL_TIME.fullmatch(wall_time)
-    if not match:
-        raise ValueError(f"{day}: {wall_time!r} is no wall time; write HH:MM from 00:00 to 24:00")
-    hour, minute = wall_time.split(":")
-    return int(hour) * 60 + int(minute)
 
 
 _P1, _P2, _P3, _P4, _P5 = Priority

@@ -15,7 +15,7 @@ from opora_chassis.identifiers import new_id
 from opora_chassis.marks import Mark
 from opora_contracts.event import Event
 from opora_contracts.tickets import TicketCreated, TicketFact
-from opora_sla.agreement import Agreement, AgreementDocument, choose
+from opora_sla.agreement import Agreement, AgreementDocument, choose, dimensions_of
 from opora_sla.domain import advance, needs_history, open_case
 from opora_sla.store import agreements as agreement_store
 from opora_sla.store import cases as case_store
@@ -47,7 +47,7 @@ async def follow_tickets(events: Sequence[Event[TicketFact]], tx: Transaction) -
             continue
         newest = newest if newest is not None else await agreement_store.newest_agreements(tx)
         created = _created(facts[0])
-        agreement = choose(newest, _dimensions(created.data))
+        agreement = choose(newest, dimensions_of(created.data))
         opened.append(advance(open_case(created, agreement), facts, agreement, judged_at=facts[-1].time, now=tx.now))
     await decision_store.save(tx, decisions, opened=opened)
     tx.emit(*(event for decision in (*opened, *decisions) for event in decision.events))
@@ -90,15 +90,3 @@ def _created(event: Event[TicketFact]) -> Event[TicketCreated]:
             " from its beginning, or redrive the missing facts first"
         )
     return event  # type: ignore[return-value]  # just seen to hold a TicketCreated
-
-
-def _dimensions(created: TicketCreated) -> dict[str, str | None]:
-    return {
-        "organization_id": str(created.organization_id) if created.organization_id else None,
-        "tier": created.tier,
-        "product": created.product,
-        "kind": created.kind.value,
-        "priority": created.priority.value,
-        "channel": created.channel.value,
-        "external_source": created.external_source,
-    }

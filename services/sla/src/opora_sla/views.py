@@ -192,12 +192,11 @@ def explained_view(reading: Reading) -> ExplainedTicketView:
 
 def outcome_view(reading: Reading) -> OutcomeView:
     """What became of a ticket: per metric its latest cycle."""
-    latest = {clock.key.metric: clock for clock in sorted(reading.clocks.clocks, key=lambda clock: clock.key.cycle)}
     return OutcomeView(
         source_id=reading.case.external_id,
         ticket_id=reading.case.ticket_id,
         priority=reading.case.priority,
-        metrics={metric: MetricOutcome.model_validate(clock) for metric, clock in latest.items()},
+        metrics={metric: MetricOutcome.model_validate(clock) for metric, clock in reading.clocks.latest().items()},
     )
 
 

@@ -21,6 +21,7 @@ from opora_cli.mail_commands import mail_sink
 from opora_cli.migrate_commands import migrate
 from opora_cli.openapi_commands import write_openapi
 from opora_cli.replay.commands import replay_app
+from opora_cli.sla_commands import sla_app
 from opora_cli.topics_commands import topics_app
 
 _EPILOG = (
@@ -57,6 +58,7 @@ contracts_app.command("conformance")(conformance)
 contracts_app.command("openapi")(write_openapi)
 app.add_typer(contracts_app, name="contracts")
 app.add_typer(events_app, name="events")
+app.add_typer(sla_app, name="sla")
 
 
 def run() -> None:

@@ -129,6 +129,10 @@ class Clocks:
     waypoint: Waypoint
     """From where the walk can go on."""
 
+    def latest(self) -> dict[Metric, Clock]:
+        """Of each metric that has a clock the one of its newest cycle."""
+        return {clock.key.metric: clock for clock in sorted(self.clocks, key=lambda clock: clock.key.cycle)}
+
 
 class RunnerState(NamedTuple):
     """A clock between two stretches of its way, in microseconds; as small as it can be, since it is kept per ticket."""

@@ -71,6 +71,8 @@ class Format(Generic[RowT]):
     """Raises LineError for a value that cannot be understood."""
     convert: Callable[[Sequence[RowT]], list[Entry]]
     """A ticket's rows in time order → its entries in time order. Pure."""
+    optional_columns: tuple[str, ...] = ()
+    """Columns that `read_row` gets too where the header has them."""
 
 
 @dataclass(slots=True)
@@ -126,7 +128,8 @@ def _rows(path: Path, log_format: Format[RowT], converted: ConvertedLog, limit: 
             f"{path} is not a {log_format.name} log: its first line lacks the columns {', '.join(missing)}"
         )
     # A name that the header repeats means its first column.
-    positions = {name: names.index(name) for name in log_format.columns}
+    wanted = (*log_format.columns, *(name for name in log_format.optional_columns if name in names))
+    positions = {name: names.index(name) for name in wanted}
     id_position = positions[log_format.source_id_column]
     chosen: set[str] = set()
     for line_number, text in lines:

@@ -1,0 +1,163 @@
+"""What is possible in agreements and hardly meant: one that never applies, two that disagree, targets without sense.
+
+What is impossible in an agreement of its own is refused when it is read. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise, product
+from math import prod
+
+from opora_contracts.vocabulary import Channel, Kind, Metric, Priority
+from opora_sla.agreement import AgreementDocument, ResponseMetric
+from opora_sla.calendar.hours import DAY_MINUTES
+from opora_sla.calendar.written import week_of
+
+_WHOLE = {
+    "kind": frozenset(kind.value for kind in Kind),
+    "priority": frozenset(priority.value for priority in Priority),
+    "channel": frozenset(channel.value for channel in Channel),
+}
+"""Dimensions of which every value is known; the others have values that no agreement names."""
+_SOME_OTHER = "\0"
+_MOST_CELLS = 100_000
+_WEEKS_OF_TEN_YEARS = 521
+Conditions = Mapping[str, frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that should be looked at. `agreement` is its number in the given order, `place` the field in it."""
+
+    agreement: int
+    place: tuple[str | int, ...]
+    words: str
+    """What is the matter, and what to write instead."""
+    is_note: bool = False
+    """Whether it may well be meant."""
+
+
+def findings(documents: Sequence[AgreementDocument]) -> list[Finding]:
+    """What is to be said of agreements that are in force together, in their order; the later is the newer one."""
+    found = [finding for number, document in enumerate(documents) for finding in _of_one(number, document)]
+    found += _of_all(documents)
+    return sorted(found, key=lambda finding: finding.agreement)
+
+
+def _of_one(number: int, document: AgreementDocument) -> Iterator[Finding]:
+    yield from _nights(number, document)
+    yield from _without_clock(number, document)
+    open_seconds = _open_seconds_a_week(document) * _WEEKS_OF_TEN_YEARS
+    for metric, promised in _promised(document):
+        given = [(priority, promised.targets[priority]) for priority in Priority if priority in promised.targets]
+        for priority, target in given:
+            if target.total_seconds > open_seconds:
+                words = "ten years have less working time than this: it is never due; write a smaller target"
+                yield Finding(number, ("metrics", metric.value, "targets", priority.value), words)
+        for (urgent, less_time), (lesser, more_time) in pairwise(given):
+            if less_time.total_seconds > more_time.total_seconds:
+                words = f"{urgent.value} has more time than {lesser.value}; write at most as much"
+                yield Finding(number, ("metrics", metric.value, "targets", urgent.value), words)
+    first, resolution = document.metrics.first_response, document.metrics.resolution
+    if first is None or resolution is None:
+        return
+    for priority, target in first.targets.items():
+        done = resolution.targets.get(priority)
+        if done is not None and target.total_seconds > done.total_seconds:
+            words = "the first response may take longer than the resolution, which answers too; write a smaller target"
+            yield Finding(number, ("metrics", "first_response", "targets", priority.value), words)
+
+
+def _nights(number: int, document: AgreementDocument) -> Iterator[Finding]:
+    for day, stretches in (document.weekly_hours or {}).items():
+        for position, (begins, ends) in enumerate(stretches):
+            if ends < begins:
+                words = f"is open from {begins} until {ends} of the next day; if that is a slip, swap them"
+                yield Finding(number, ("weekly_hours", day, position), words, is_note=True)
+
+
+def _without_clock(number: int, document: AgreementDocument) -> Iterator[Finding]:
+    for position, priority in enumerate(document.conditions.priority or ()):
+        if not any(priority in promised.targets for _, promised in _promised(document)):
+            words = (
+                f"no metric has a target for {priority.value}: such a ticket has no clock; write one, or leave it out"
+            )
+            yield Finding(number, ("conditions", "priority", position), words)
+
+
+def _promised(document: AgreementDocument) -> Iterator[tuple[Metric, ResponseMetric]]:
+    for metric in Metric:
+        promised: ResponseMetric | None = getattr(document.metrics, metric.value)
+        if promised is not None:
+            yield metric, promised
+
+
+def _open_seconds_a_week(document: AgreementDocument) -> int:
+    if document.weekly_hours is None:
+        return 7 * DAY_MINUTES * 60
+    return 60 * sum(closes - opens for stretches in week_of(document.weekly_hours) for opens, closes in stretches)
+
+
+def _of_all(documents: Sequence[AgreementDocument]) -> Iterator[Finding]:
+    conditions = [document.conditions.given() for document in documents]
+    order = [
+        (document.rank, len(given), number)
+        for number, (document, given) in enumerate(zip(documents, conditions, strict=True))
+    ]
+    never = {number: _why_never(number, conditions, order) for number in range(len(documents))}
+    for number, better in never.items():
+        if not better:
+            continue
+        names = " and ".join(f"{documents[one].name!r}" for one in better)
+        words = f"never applies: {names} will be chosen for every ticket of its conditions; write a higher rank here"
+        yield Finding(number, ("conditions",), words)
+    for one, other in combinations(range(len(documents)), 2):
+        alike = order[one][:2] == order[other][:2] and not never[one] and not never[other]
+        if alike and _overlap(conditions[one], conditions[other]):
+            words = (
+                f"contradicts {documents[one].name!r}: tickets of both conditions get whichever was written last;"
+                " write a rank that differs"
+            )
+            yield Finding(other, ("rank",), words)
+    named: dict[str, int] = {}
+    for number, document in enumerate(documents):
+        if named.setdefault(document.name, number) != number:
+            yield Finding(number, ("name",), f"is the name of another agreement too: {document.name!r}; write another")
+
+
+def _overlap(one: Conditions, other: Conditions) -> bool:
+    return all(one[name] & other[name] for name in one.keys() & other.keys())
+
+
+def _why_never(number: int, conditions: Sequence[Conditions], order: Sequence[tuple[int, int, int]]) -> list[int]:
+    """Which agreements come before this one for every ticket that it is for; none when it applies to some ticket."""
+    mine = conditions[number]
+    before = [
+        other for other in range(len(conditions)) if order[other] > order[number] and _overlap(conditions[other], mine)
+    ]
+    for other in before:
+        if all(name in mine and mine[name] <= allowed for name, allowed in conditions[other].items()):
+            return [other]
+    names = sorted({name for other in before for name in conditions[other]})
+    values = [_values(name, mine, [conditions[other] for other in before]) for name in names]
+    if not names or prod(len(each) for each in values) > _MOST_CELLS:
+        return []
+    needed: set[int] = set()
+    for cell in product(*values):
+        ticket = dict(zip(names, cell, strict=True))
+        chosen = next((other for other in before if all(ticket[n] in a for n, a in conditions[other].items())), None)
+        if chosen is None:
+            return []
+        needed.add(chosen)
+    return sorted(needed)
+
+
+def _values(name: str, mine: Conditions, others: Sequence[Conditions]) -> list[str]:
+    """The values of a dimension by which tickets of these conditions can differ."""
+    if name in mine:
+        return sorted(mine[name])
+    if name in _WHOLE:
+        return sorted(_WHOLE[name])
+    return [*sorted({value for other in others for value in other.get(name, ())}), _SOME_OTHER]
