@@ -113,7 +113,7 @@ async def _declare_breaches(ground: Ground, size: int, database: ServiceDatabase
         per_second(figures["claim"]),
         ratio(figures["ours"], figures["claim"]),
         None,
-        "how long a storm takes; ours also reads each ticket's facts, folds them, records the steps, saves the clocks"
+        "how long a storm takes; ours also goes on with each ticket's clocks, records the steps, saves the clocks"
         " and writes the outbox",
     )
 
