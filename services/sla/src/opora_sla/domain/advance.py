@@ -156,7 +156,7 @@ def advance(
     new_facts = tuple(fact for fact in arrived if fact.moves_clocks)
     judged_at = max(judged_at, case.judged_at, *(fact.at for fact in arrived))
     facts = new_facts if case.history is None else case.history.facts + new_facts
-    if case.waypoint is not None and all(fact.at >= case.judged_at and not fact.joined_live for fact in new_facts):
+    if case.waypoint is not None and not needs_history(case, new_events):
         walk = Walk(
             agreement,
             at=case.judged_at,
