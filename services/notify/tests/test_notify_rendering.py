@@ -10,7 +10,7 @@ import pytest
 
 from opora_contracts import Fact
 from opora_contracts.feedback import FeedbackAlerted, SurveyRequested
-from opora_contracts.sla import SlaBreached, SlaWarning
+from opora_contracts.sla import SlaBreached, SlaEscalated, SlaWarning
 from opora_contracts.tickets import TicketAssigned, TicketReplied, TicketResolved
 from opora_contracts.vocabulary import AuthorKind, Channel, MessageChannel, Metric, Priority, ResolutionCode
 from opora_notify import rendering
@@ -33,6 +33,9 @@ FACTS: dict[str, Fact] = {
     "ticket_resolved": RESOLVED,
     "sla_warning": SlaWarning.model_validate(CLOCK | TIMES | {"percent": 75, "assignee": "anna"}),
     "sla_breached": SlaBreached.model_validate(CLOCK | TIMES | {"group": "Network"}),
+    "sla_escalated": SlaEscalated.model_validate(
+        CLOCK | TIMES | {"level": 2, "repetition": 0, "tell": ("lead",), "breached": True}
+    ),
     "survey_requested": SurveyRequested.model_validate(SURVEY | {"expires_at": NOON}),
     "feedback_alerted": FeedbackAlerted.model_validate(SURVEY | {"score": 1, "threshold": 2}),
     "notice": TicketAssigned(ticket_id=ID, assignee="anna"),

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from opora_contracts import Event, Fact
 from opora_contracts.feedback import FeedbackAlerted, SurveyRequested
-from opora_contracts.sla import SlaBreached
+from opora_contracts.sla import SlaBreached, SlaEscalated
 from opora_contracts.tickets import (
     TicketAssessed,
     TicketAssigned,
@@ -87,6 +87,11 @@ def breached(**changes: Any) -> SlaBreached:
     )
 
 
+def escalated(*tell: str) -> SlaEscalated:
+    fields = breached().model_dump(exclude={"evidence"})
+    return SlaEscalated(**fields, level=1, repetition=0, tell=tell, breached=True)
+
+
 def replied(author_kind: AuthorKind) -> TicketReplied:
     return TicketReplied(ticket_id=TICKET, message_id=OTHER, author_kind=author_kind, channel=Channel.WEB)
 
@@ -137,6 +142,30 @@ def test_an_internal_note_tells_nobody() -> None:
 def test_a_breach_goes_to_the_assignee_and_the_lead() -> None:
     """By default a breach tells the ticket's assignee and the lead of its group."""
     assert told(breached()) == [("agent:anna", "sla_breached"), ("agent:lena", "sla_breached")]
+
+
+def test_an_escalation_goes_to_those_whom_its_step_names() -> None:
+    """By the ticket's group or by name, each once; on call is the lead where nobody else is named."""
+    directory = replace(DIRECTORY, leads={"Network": "lena", "Servers": "sara"}, on_call={"Servers": "oleg"})
+    told_now = {
+        whom: [recipient for recipient, _ in told(escalated(*whom), directory=directory)]
+        for whom in (
+            ("assignee",),
+            ("lead", "on_call"),
+            ("on_call:Servers", "lead:Servers"),
+            ("group:Network",),
+            ("agent:boss", "agent:boss"),
+        )
+    }
+    assert told_now == {
+        ("assignee",): ["agent:anna"],
+        ("lead", "on_call"): ["agent:lena"],
+        ("on_call:Servers", "lead:Servers"): ["agent:oleg", "agent:sara"],
+        ("group:Network",): ["agent:anna", "agent:boris", "agent:lena"],
+        ("agent:boss", "agent:boss"): ["agent:boss"],
+    }
+    (unled,) = plan(escalated("on_call:Databases"))
+    assert (unled.recipient, bool(unled.withheld)) == ("lead:Databases", True)
 
 
 def test_a_lead_who_is_the_assignee_gets_one_message() -> None:

@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 
 from opora_contracts.event import Event
 from opora_contracts.fact import Fact
-from opora_contracts.sla import SlaBreached, SlaCorrected, SlaMet, SlaStarted, SlaWarning
+from opora_contracts.sla import (
+    SlaBreached,
+    SlaCorrected,
+    SlaEscalated,
+    SlaMet,
+    SlaResumed,
+    SlaStarted,
+    SlaWarning,
+)
 from opora_contracts.tickets import (
     TicketAssigned,
     TicketCreated,
@@ -139,6 +147,58 @@ def test_time_alone_warns_and_breaches_with_the_time_of_detection() -> None:
     assert (breach.used_seconds, breach.target_seconds, breach.group) == (5 * HOUR, 4 * HOUR, "printers")
     assert (breach.evidence, late.case.next_fire_at) == (Evidence.COMPLETE, None)
     assert [each.sequence for each in (*assigned.events, *warned.events, *late.events)] == [2, 3]
+
+
+def test_a_step_of_the_ladder_says_whom_to_tell() -> None:
+    """The level, the repetition and the audience of the agreement, before the breach and after it."""
+    ladder = [
+        {"before_due": {"hours": 1}, "tell": ["lead"]},
+        {"after_due": {"hours": 1}, "tell": ["on_call:network"], "repeat": {"every": {"hours": 1}, "times": 1}},
+    ]
+    agreement = agreed({"resolution": {"targets": {"P1": {"hours": 4}}, "escalation": {"steps": ladder}}})
+    early = advance(opened(agreement).case, [], agreement, judged_at=after(3.1), now=after(3.2))
+    assert types(early) == ["sla.warning", "sla.escalated"]
+    call = said(early)[1]
+    assert isinstance(call, SlaEscalated)
+    assert (call.level, call.repetition, call.tell, call.breached) == (1, 0, ("lead",), False)
+    assert (call.due_at, call.detected_at, call.used_seconds) == (after(4), after(3.2), 3.2 * HOUR)
+    late = advance(early.case, [], agreement, judged_at=after(6.1), now=after(6.1))
+    assert types(late) == ["sla.breached", "sla.escalated", "sla.escalated"]
+    again = said(late)[2]
+    assert isinstance(again, SlaEscalated)
+    assert (again.level, again.repetition, again.tell, again.breached) == (2, 1, ("on_call:network",), True)
+
+
+def test_a_warning_by_the_time_left_says_so() -> None:
+    """One hour of four is left: three quarters are used."""
+    metric = {"targets": {"P1": {"hours": 4}}, "warn_at_percent": [], "warn_before": [{"hours": 1}]}
+    agreement = agreed({"resolution": metric})
+    warning = said(advance(opened(agreement).case, [], agreement, judged_at=after(3.1), now=after(3.1)))[0]
+    assert isinstance(warning, SlaWarning)
+    assert (warning.percent, warning.left_seconds) == (75, HOUR)
+
+
+def test_the_end_of_a_pause_s_cap_says_for_whom_the_ticket_still_waits() -> None:
+    """Nobody resumed it: the clock goes on by itself."""
+    metric = {"targets": {"P1": {"hours": 4}}, "pause_caps": {"customer": {"hours": 1}}}
+    agreement = agreed({"resolution": metric})
+    held = advance(opened(agreement).case, [event(2, 1, HELD)], agreement, judged_at=after(1), now=after(1))
+    resumed = advance(held.case, [], agreement, judged_at=after(2.5), now=after(2.5))
+    assert types(resumed) == ["sla.resumed"]
+    fact = said(resumed)[0]
+    assert isinstance(fact, SlaResumed)
+    assert (fact.resumed_at, fact.waiting_on, fact.due_at) == (after(2), WaitingOn.CUSTOMER, after(5))
+    words = [
+        each.words
+        for each in explain(
+            fold([case_fact(event(1, 0, CREATED)), case_fact(event(2, 1, HELD))], agreement, after(2.5)),
+            [case_fact(event(1, 0, CREATED)), case_fact(event(2, 1, HELD))],
+        )[0].intervals
+    ]
+    assert words[1:] == [
+        "From the hold for customer until the pause had taken all it may: paused, 1 h of working time not counted.",
+        "From there, still waiting, until now: 30 min of working time counted.",
+    ]
 
 
 def test_nothing_is_said_twice() -> None:

@@ -96,6 +96,28 @@ KINDS_BUT_ONE = ["incident", "service_request", "question", "problem", "complain
             [(0, "conditions.priority.1", "no metric has a target for P4")],
         ),
         (
+            [
+                agreed(
+                    metrics={
+                        "resolution": {
+                            "targets": {"P1": {"hours": 2}, "P3": {"hours": 8}},
+                            "warn_before": [{"hours": 7}, {"hours": 8}],
+                            "escalation": {
+                                "steps": [
+                                    {"before_due": {"hours": 8}, "tell": ["lead"]},
+                                    {"before_due": {"hours": 9}, "tell": ["lead"]},
+                                ]
+                            },
+                        }
+                    }
+                )
+            ],
+            [
+                (0, "metrics.resolution.warn_before.1", "no target is longer than this"),
+                (0, "metrics.resolution.escalation.steps.1.before_due", "no target is longer than this"),
+            ],
+        ),
+        (
             [agreed(targets={"P1": {"hours": 9}, "P3": {"hours": 8}})],
             [(0, "metrics.resolution.targets.P1", "P1 has more time than P3")],
         ),

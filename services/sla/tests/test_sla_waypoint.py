@@ -49,6 +49,20 @@ from opora_sla.domain import (
 TICKET = UUID(int=77)
 T0 = datetime(2026, 3, 27, 9, 0, tzinfo=UTC)
 _RESPONSE = {"P1": {"minutes": 20}, "P2": {"hours": 1}, "P4": {"hours": 6}}
+_LADDER = {
+    "pauses": ["customer", "change"],
+    "pause_caps": {"customer": {"minutes": 70}, "change": {"hours": 3}},
+    "warn_before": [{"minutes": 40}],
+    "escalation": {
+        "steps": [
+            {"at_percent": 40, "tell": ["lead"], "repeat": {"every": {"minutes": 50}, "times": 3}},
+            {"before_due": {"minutes": 30}, "tell": ["group"]},
+            {"after_due": {"minutes": 45}, "tell": ["on_call"], "working_hours": False},
+            {"after_due": {"hours": 2}, "tell": ["lead"], "repeat": {"every": {"hours": 1}, "times": 2}},
+        ],
+        "stops_on": ["acknowledged", "held"],
+    },
+}
 AGREEMENTS: list[dict[str, Any]] = [
     {
         "metrics": {
@@ -59,11 +73,13 @@ AGREEMENTS: list[dict[str, Any]] = [
                 "pauses": ["customer"],
                 "warn_at_percent": [25, 80],
                 "until": until,
+                **more,
             },
         },
         **hours,
     }
     for until in ("resolved", "closed")
+    for more in ({}, _LADDER)
     for hours in (
         {},
         {"time_zone": "Europe/Berlin", "weekly_hours": {day: [["08:00", "17:00"]] for day in ("fri", "sat", "sun")}},

@@ -2,17 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from opora_cli.chaos.invariants.clocks import breached_rightly
 from opora_cli.chaos.observation import Observation
+from opora_cli.chaos.oracle import Reckoned
 from opora_contracts import Event
-from opora_contracts.sla import SlaBreached, SlaCorrected
+from opora_contracts.sla import SlaBreached, SlaCorrected, SlaEscalated
 from opora_contracts.topics import SLA
-from opora_contracts.vocabulary import Evidence, Metric, Outcome
+from opora_contracts.vocabulary import Evidence, Metric, Outcome, Priority
 from tools.cli.tests.test_cli_chaos_invariants import ONE, TWO, rewritten, violated
 from tools.cli.tests.test_cli_chaos_invariants_world import HEALED, calm, fault
 from tools.cli.tests.test_cli_chaos_oracle import FIRST, RESOLUTION, at, breached, clock, held, resumed, ticket
@@ -153,6 +156,52 @@ def test_a_wait_for_the_customer_moves_the_due_date() -> None:
     world.act("hold", 20, held(2))
     world.act("resume", 22, resumed(2))
     assert f"{TWO} resolution cycle 1 was declared breached" in violated(world.observe())["I7"]
+
+
+def escalated(called: Reckoned, seconds: float) -> SlaEscalated:
+    """The clock's ladder is climbed for the first time."""
+    return SlaEscalated(
+        ticket_id=called.ticket_id,
+        metric=called.metric,
+        cycle=called.cycle,
+        agreement_id=UUID(int=1),
+        agreement_version=1,
+        level=1,
+        repetition=0,
+        tell=("lead",),
+        due_at=called.due_at,
+        detected_at=at(seconds),
+        used_seconds=5,
+        target_seconds=4,
+        priority=Priority.P3,
+        breached=True,
+    )
+
+
+def climbed(*, but: int = 0, more: int = 0, again: int = 0) -> Observation:
+    """Every clock that was missed by a second and went on has climbed its ladder; so many not, or one that was not."""
+    world = calm()
+    first = at(0)
+    late = timedelta(seconds=1)
+    reckoned = world.observe().reckoned
+    missed = [
+        (one, (one.breached_at - first).total_seconds() + 1.2)
+        for one in reckoned
+        if one.breached_at and (one.stopped_at is None or one.stopped_at > one.breached_at + late)
+    ]
+    kept = [(one, 50.0) for one in reckoned if one.breached_at is None]
+    assert len(missed) > 1
+    for called, seconds in sorted([*missed[but:], *kept[:more], *missed[:again]], key=lambda one: one[1]):
+        world.say(seconds, escalated(called, seconds))
+    return replace(world.observe(), calls={(1, 0): 1})
+
+
+def test_a_ladder_is_climbed_where_a_clock_was_missed_and_nowhere_else() -> None:
+    """Each step once for each clock that lived to see it; the one that is missing or too much is named."""
+    assert violated(climbed()) == {}
+    assert "and not given" in violated(climbed(but=1))["I7"]
+    assert "and ought not to be" in violated(climbed(more=1))["I7"]
+    assert "sla.escalated" in violated(climbed(again=1))["I6"]
 
 
 def shown(**columns: Any) -> Observation:

@@ -47,12 +47,16 @@ class SlaResumed(SlaFact, event_type="sla.resumed"):
     resumed_at: Instant
     used_seconds: Seconds
     due_at: Instant | None = None
+    waiting_on: WaitingOn | None = None
+    """For whom the ticket still waits, when the pause for it has taken as much time as it may."""
 
 
 class SlaWarning(SlaFact, event_type="sla.warning"):
     """A share of the budget is used."""
 
     percent: Annotated[int, Field(ge=1, le=99)]
+    left_seconds: Seconds | None = None
+    """The working time left at which this warning is given; null for one that is given at a percentage."""
     due_at: Instant
     detected_at: Instant
     used_seconds: Seconds
@@ -74,6 +78,27 @@ class SlaBreached(SlaFact, event_type="sla.breached"):
     priority: Priority
     evidence: Evidence = Evidence.COMPLETE
     """`incomplete`: declared after a long outage, before every earlier fact was seen; `sla.corrected` may follow."""
+    assignee: Identifier | None = None
+    group: ShortText | None = None
+
+
+class SlaEscalated(SlaFact, event_type="sla.escalated"):
+    """A step of the agreement's ladder: somebody further is to be told. Once per level and repetition of a clock."""
+
+    level: Annotated[int, Field(ge=1, le=20)]
+    """The step, in the order in which the agreement lists them."""
+    repetition: Annotated[int, Field(ge=0, le=100)]
+    """0 for the first time."""
+    tell: Annotated[tuple[ShortText, ...], Field(min_length=1, max_length=20)]
+    """`assignee`, or `group`, `lead`, `on_call` of the ticket's group, or one of them by name: `lead:network`."""
+    due_at: Instant | None = None
+    """Null while the clock is paused."""
+    detected_at: Instant
+    used_seconds: Seconds
+    target_seconds: Seconds
+    priority: Priority
+    breached: bool
+    """Whether the target was missed by then."""
     assignee: Identifier | None = None
     group: ShortText | None = None
 

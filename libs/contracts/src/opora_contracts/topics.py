@@ -78,6 +78,7 @@ SLA = Topic(
         sla.SlaPaused,
         sla.SlaResumed,
         sla.SlaWarning,
+        sla.SlaEscalated,
         sla.SlaBreached,
         sla.SlaMet,
         sla.SlaCancelled,

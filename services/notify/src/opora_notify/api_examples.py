@@ -90,8 +90,8 @@ AGENTS: Json = {
     "An agent of two groups": {name: value for name, value in AGENT.items() if name != "agent_id"},
     "As little as possible": {"name": "Boris Lang", "email": "boris@example.com"},
 }
-GROUP: Json = {"name": "platform", "lead": "anna"}
-GROUPS: Json = {"Who leads it": {"lead": "anna"}}
+GROUP: Json = {"name": "platform", "lead": "anna", "on_call": "boris"}
+GROUPS: Json = {"Who leads it": {"lead": "anna"}, "Who is on call too": {"lead": "anna", "on_call": "boris"}}
 
 WEBHOOK: Json = {
     "endpoint_id": _ENDPOINT_ID,

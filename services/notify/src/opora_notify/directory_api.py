@@ -71,6 +71,8 @@ class GroupInput(Input):
 
     lead: Identifier
     """The id of the agent who leads it."""
+    on_call: Identifier | None = None
+    """The id of the agent who is on call now; without one, an escalation to it goes to the lead."""
 
 
 class GroupView(BaseModel):
@@ -80,6 +82,7 @@ class GroupView(BaseModel):
 
     name: str
     lead: str
+    on_call: str | None
 
 
 class WebhookInput(Input):
@@ -154,8 +157,8 @@ async def list_groups(_caller: MayRead, platform: PlatformDependency) -> Items[G
 @router.put("/groups/{name}", response_model=GroupView, summary="Name a group's lead")
 @shown(api_examples.GROUP, api_examples.GROUPS)
 async def put_group(name: Annotated[ShortText, Path()], body: GroupInput, call: MayWrite) -> Response:
-    """Name the agent who leads a group; the agent's own entry may come later."""
-    group = SupportGroup(name, body.lead)
+    """Name the agent who leads a group, and who is on call there; the agents' own entries may come later."""
+    group = SupportGroup(name, body.lead, body.on_call)
 
     async def put(tx: Transaction) -> GroupView:
         await store.put_group(tx, group)

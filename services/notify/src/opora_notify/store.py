@@ -52,6 +52,8 @@ class SupportGroup:
 
     name: str
     lead: str
+    on_call: str | None = None
+    """The agent who is on call; None leaves that to the lead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,15 +169,17 @@ async def put_agent(tx: Transaction, agent: Agent) -> None:
 async def list_groups(reader: Reader) -> list[SupportGroup]:
     """Every group that has a lead, by name."""
     rows = await reader.fetch("select * from support_groups order by name")
-    return [SupportGroup(row["name"], row["lead"]) for row in rows]
+    return [SupportGroup(row["name"], row["lead"], row["on_call"]) for row in rows]
 
 
 async def put_group(tx: Transaction, group: SupportGroup) -> None:
-    """Add a group or name another lead."""
+    """Add a group, or name another lead and who is on call."""
     await tx.execute(
-        "insert into support_groups (name, lead) values ($1, $2) on conflict (name) do update set lead = excluded.lead",
+        "insert into support_groups (name, lead, on_call) values ($1, $2, $3)"
+        " on conflict (name) do update set lead = excluded.lead, on_call = excluded.on_call",
         group.name,
         group.lead,
+        group.on_call,
     )
 
 
@@ -185,12 +189,17 @@ async def read_directory(reader: Reader) -> Directory:
     for agent in await list_agents(reader):
         for group in agent.groups:
             members[group] = (*members.get(group, ()), agent.agent_id)
-    leads = {group.name: group.lead for group in await list_groups(reader)}
+    groups = await list_groups(reader)
     rows = await reader.fetch(
         "select endpoint_id, event_types from webhook_endpoints where disabled_at is null order by endpoint_id"
     )
     endpoints = tuple(Endpoint(row["endpoint_id"], tuple(row["event_types"])) for row in rows)
-    return Directory(leads=leads, members=members, endpoints=endpoints)
+    return Directory(
+        leads={group.name: group.lead for group in groups},
+        on_call={group.name: group.on_call for group in groups if group.on_call is not None},
+        members=members,
+        endpoints=endpoints,
+    )
 
 
 # Rules --------------------------------------------------------------------------------------------------------------

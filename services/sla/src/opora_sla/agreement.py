@@ -5,94 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
+from pydantic import Field, field_validator
 
 from opora_contracts.tickets import TicketCreated
-from opora_contracts.vocabulary import Channel, Kind, Metric, Priority, WaitingOn
+from opora_contracts.vocabulary import Channel, Kind, Metric, Priority
 from opora_sla.calendar import Calendar, compose
 from opora_sla.calendar.written import WallTimes, Weekday, known_zone, week_of
+from opora_sla.metrics import Document, Metrics, ResolutionMetric, ResponseMetric, Target, Terms, promises
 
-Until = Literal["resolved", "closed"]
-Amount = Annotated[float, Field(strict=True, ge=0, le=1_000_000)]
-Percent = Annotated[int, Field(strict=True, ge=1, le=99)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Names = Annotated[tuple[Name, ...], Field(min_length=1)]
 
-DEFAULT_WARNINGS: tuple[Percent, ...] = (75,)
-_TEN_YEARS_SECONDS = 3_653 * 86_400
 
-
-class _Document(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class Target(_Document):
-    """A budget of working time: the sum of its parts, in whole seconds, from one to ten years."""
-
-    days: Amount = 0
-    """Days of 24 working hours."""
-    hours: Amount = 0
-    minutes: Amount = 0
-    seconds: Amount = 0
-
-    @property
-    def total_seconds(self) -> int:
-        """The sum of the parts."""
-        return round(self.days * 86_400 + self.hours * 3_600 + self.minutes * 60 + self.seconds)
-
-    @model_serializer
-    def _parts(self) -> dict[str, Any]:
-        parts = {"days": self.days, "hours": self.hours, "minutes": self.minutes, "seconds": self.seconds}
-        return {unit: int(amount) if amount == int(amount) else amount for unit, amount in parts.items() if amount}
-
-    @model_validator(mode="after")
-    def _is_a_budget(self) -> Target:
-        if self.total_seconds < 1:
-            raise ValueError('a target needs working time, for example {"hours": 4}')
-        if self.total_seconds > _TEN_YEARS_SECONDS:
-            raise ValueError("a target is at most ten years; leave the priority out for one without a target")
-        return self
-
-
-class ResponseMetric(_Document):
-    """How fast the support side answers the customer."""
-
-    targets: Annotated[dict[Priority, Target], Field(min_length=1)]
-    """A priority that is absent has no clock."""
-    pauses: tuple[WaitingOn, ...] = ()
-    """Holds during which the clock stands still. None by default: a hold is no answer."""
-    warn_at_percent: tuple[Percent, ...] = DEFAULT_WARNINGS
-    """Shares of the budget at which a warning is given."""
-
-
-class ResolutionMetric(ResponseMetric):
-    """How fast the request is done."""
-
-    until: Until = "resolved"
-    """`resolved`: until the support side holds it for done, each reopening with a fresh budget.
-    `closed`: until the case is over; a reopening before that goes on with the same clock."""
-    pauses: tuple[WaitingOn, ...] = (WaitingOn.CUSTOMER,)
-    """Holds during which the clock stands still. By default, while the customer is asked."""
-
-
-class Metrics(_Document):
-    """What the agreement promises. A metric that is absent is not measured."""
-
-    first_response: ResponseMetric | None = None
-    next_response: ResponseMetric | None = None
-    resolution: ResolutionMetric | None = None
-
-    @model_validator(mode="after")
-    def _promises_something(self) -> Metrics:
-        if not (self.first_response or self.next_response or self.resolution):
-            raise ValueError("an agreement needs at least one of first_response, next_response, resolution")
-        return self
-
-
-class Conditions(_Document):
+class Conditions(Document):
     """Which tickets the agreement is for, judged as they were when created. Every list that is given must match."""
 
     organization_id: Annotated[tuple[UUID, ...], Field(min_length=1)] | None = None
@@ -109,7 +37,7 @@ class Conditions(_Document):
         return {dimension: frozenset(values) for dimension, values in lists.items()}
 
 
-class AgreementDocument(_Document):
+class AgreementDocument(Document):
     """An agreement as its author writes it. Unknown fields are refused, by name."""
 
     name: Name
@@ -152,16 +80,6 @@ class AgreementDocument(_Document):
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """What an agreement promises about one metric, ready for a clock."""
-
-    targets_seconds: Mapping[Priority, int]
-    pauses: frozenset[WaitingOn]
-    warn_at_percent: tuple[int, ...]
-    until_closed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Agreement:
     """One version of an agreement, ready to be matched and folded with."""
 
@@ -176,24 +94,13 @@ class Agreement:
 
 def read_agreement(agreement_id: UUID, version: int, document: AgreementDocument, created_at: datetime) -> Agreement:
     """What the document means."""
-    terms: dict[Metric, Terms] = {}
-    for metric in Metric:
-        promised: ResponseMetric | None = getattr(document.metrics, metric.value)
-        if promised is None:
-            continue
-        terms[metric] = Terms(
-            targets_seconds={priority: target.total_seconds for priority, target in promised.targets.items()},
-            pauses=frozenset(promised.pauses),
-            warn_at_percent=tuple(sorted(set(promised.warn_at_percent))),
-            until_closed=isinstance(promised, ResolutionMetric) and promised.until == "closed",
-        )
     return Agreement(
         id=agreement_id,
         version=version,
         created_at=created_at,
         document=document,
         calendar=document.calendar,
-        terms=terms,
+        terms=promises(document.metrics),
         conditions=document.conditions.given(),
     )
 

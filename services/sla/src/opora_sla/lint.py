@@ -11,9 +11,10 @@ from itertools import combinations, pairwise, product
 from math import prod
 
 from opora_contracts.vocabulary import Channel, Kind, Metric, Priority
-from opora_sla.agreement import AgreementDocument, ResponseMetric
+from opora_sla.agreement import AgreementDocument
 from opora_sla.calendar.hours import DAY_MINUTES
 from opora_sla.calendar.written import week_of
+from opora_sla.metrics import ResponseMetric
 
 _WHOLE = {
     "kind": frozenset(kind.value for kind in Kind),
@@ -60,6 +61,7 @@ def _of_one(number: int, document: AgreementDocument) -> Iterator[Finding]:
             if less_time.total_seconds > more_time.total_seconds:
                 words = f"{urgent.value} has more time than {lesser.value}; write at most as much"
                 yield Finding(number, ("metrics", metric.value, "targets", urgent.value), words)
+        yield from _too_early(number, metric, promised)
     first, resolution = document.metrics.first_response, document.metrics.resolution
     if first is None or resolution is None:
         return
@@ -68,6 +70,18 @@ def _of_one(number: int, document: AgreementDocument) -> Iterator[Finding]:
         if done is not None and target.total_seconds > done.total_seconds:
             words = "the first response may take longer than the resolution, which answers too; write a smaller target"
             yield Finding(number, ("metrics", "first_response", "targets", priority.value), words)
+
+
+def _too_early(number: int, metric: Metric, promised: ResponseMetric) -> Iterator[Finding]:
+    """Warnings and steps of a ladder that would come before the clock has begun, whatever the priority."""
+    longest = max(target.total_seconds for target in promised.targets.values())
+    words = "no target is longer than this: it never comes; write a shorter time"
+    for position, left in enumerate(promised.warn_before or ()):
+        if left.total_seconds >= longest:
+            yield Finding(number, ("metrics", metric.value, "warn_before", position), words)
+    for position, step in enumerate(promised.escalation.steps if promised.escalation else ()):
+        if step.before_due is not None and step.before_due.total_seconds > longest:
+            yield Finding(number, ("metrics", metric.value, "escalation", "steps", position, "before_due"), words)
 
 
 def _nights(number: int, document: AgreementDocument) -> Iterator[Finding]:

@@ -12,14 +12,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from opora_cli.errors import UNUSABLE_INPUT, CommandError
-from opora_sla.agreement import (
-    AgreementDocument,
-    Conditions,
-    Metrics,
-    ResolutionMetric,
-    ResponseMetric,
-    Target,
-)
+from opora_sla.agreement import AgreementDocument, Conditions
+from opora_sla.metrics import Metrics, ResolutionMetric, ResponseMetric, Target
 
 _MOST_BYTES = 1_000_000
 _MOST_PLACES = 100_000

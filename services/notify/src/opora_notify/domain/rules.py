@@ -33,6 +33,8 @@ class Audience(StrEnum):
     ASSIGNEE = "assignee"
     LEAD = "lead"
     GROUP = "group"
+    ESCALATION = "escalation"
+    """Those whom the step of an agreement's ladder names (`tell` of sla.escalated)."""
     WEBHOOKS = "webhooks"
 
 
@@ -77,6 +79,8 @@ class Directory:
 
     leads: Mapping[str, str] = field(default_factory=dict)
     """Agent id of the lead by group."""
+    on_call: Mapping[str, str] = field(default_factory=dict)
+    """Agent id of who is on call by group; where nobody is, the lead."""
     members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Agent ids by group."""
     endpoints: tuple[Endpoint, ...] = ()
@@ -171,18 +175,28 @@ def _recipients(
         return [(f"webhook:{one.endpoint_id}", None) for one in directory.endpoints if takes(one, event.type)]
     if audience.startswith(_ADDRESS_PREFIX):
         return [(f"{_ADDRESS_PREFIX}{sha256(audience.encode()).hexdigest()[:16]}", None)]
-    group = _value("group", event.data, ticket) or ""
-    if audience == Audience.LEAD and group and group not in directory.leads:
+    if audience == Audience.REQUESTER:
+        requester = _requester(event.data, ticket)
+        return [(f"customer:{requester}", None)] if requester else []
+    told = getattr(event.data, "tell", ()) if audience == Audience.ESCALATION else (audience,)
+    group, assignee = _value("group", event.data, ticket) or "", _value("assignee", event.data, ticket)
+    return [recipient for one in told for recipient in _agents(one, group, assignee, directory)]
+
+
+def _agents(told: str, group: str, assignee: str | None, directory: Directory) -> list[tuple[str, str | None]]:
+    """The agents behind `assignee`, `group`, `lead`, `on_call` of this group, or of one that `told` names itself."""
+    whom, _, name = told.partition(":")
+    group = name or group
+    if whom in {"lead", "on_call"} and group and group not in directory.leads:
         return [(f"lead:{group}"[:_LONGEST_REFERENCE], "the group has no lead: name one with PUT /v1/groups/{name}")]
-    customers = {Audience.REQUESTER: [_requester(event.data, ticket)]}
-    agents = {
-        Audience.ASSIGNEE: [_value("assignee", event.data, ticket)],
-        Audience.LEAD: [directory.leads.get(group)],
-        Audience.GROUP: directory.members.get(group, ()),
+    agents: Mapping[str, Sequence[str | None]] = {
+        "agent": [name],
+        "assignee": [assignee],
+        "lead": [directory.leads.get(group)],
+        "on_call": [directory.on_call.get(group) or directory.leads.get(group)],
+        "group": directory.members.get(group, ()),
     }
-    found = [f"customer:{one}" for one in customers.get(Audience(audience), ()) if one]
-    found += [f"agent:{one}" for one in agents.get(Audience(audience), ()) if one]
-    return [(recipient, None) for recipient in found]
+    return [(f"agent:{one}", None) for one in agents.get(whom, ()) if one]
 
 
 def _value(name: str, fact: Fact, ticket: Ticket | None) -> str | None:

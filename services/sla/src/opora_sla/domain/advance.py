@@ -22,6 +22,7 @@ from opora_contracts.sla import (
     SlaBreached,
     SlaCancelled,
     SlaCorrected,
+    SlaEscalated,
     SlaMet,
     SlaPaused,
     SlaResumed,
@@ -34,6 +35,7 @@ from opora_sla.agreement import Agreement
 from opora_sla.calendar import working_seconds
 from opora_sla.domain.facts import CaseFact, case_fact
 from opora_sla.domain.fold import Walk, fold
+from opora_sla.domain.ladder import REPETITIONS
 from opora_sla.domain.state import Clock, ClockKey, Clocks, Step, StepKey, StepName, Waypoint
 
 _ENDS = {StepName.BREACHED: Outcome.BREACHED, StepName.MET: Outcome.MET, StepName.CANCELLED: Outcome.CANCELLED}
@@ -264,7 +266,7 @@ def _outcome_when_said(name: StepName, known: Outcome | None) -> Outcome | None:
     match name:
         case StepName.STARTED:
             return Outcome.OPEN if known in {None, Outcome.OPEN, Outcome.CANCELLED} else None
-        case StepName.PAUSED | StepName.RESUMED:
+        case StepName.PAUSED | StepName.RESUMED | StepName.ESCALATED:
             return known if known in {Outcome.OPEN, Outcome.BREACHED} else None
         case StepName.WARNING:
             return known if known is Outcome.OPEN else None
@@ -346,7 +348,8 @@ class _Speaker:
                     raise ValueError("a clock pauses only on a hold that says whom it waits for")
                 return SlaPaused(**about, paused_at=step.at, waiting_on=step.waiting_on, used_seconds=used)
             case StepName.RESUMED:
-                return SlaResumed(**about, resumed_at=step.at, used_seconds=used, due_at=due_at)
+                waits_on = step.waiting_on if step.key.ordinal < 0 else None
+                return SlaResumed(**about, resumed_at=step.at, used_seconds=used, due_at=due_at, waiting_on=waits_on)
             case StepName.MET:
                 return SlaMet(**about, stopped_at=step.at, due_at=due_at, used_seconds=used, target_seconds=target)
             case StepName.CANCELLED:
@@ -365,7 +368,12 @@ class _Speaker:
             "group": step.group,
         }
         if step.key.name is StepName.WARNING:
-            return SlaWarning(**words, percent=step.key.ordinal)
+            return SlaWarning(**words, **_threshold(step))
+        if step.key.name is StepName.ESCALATED:
+            level, repetition = divmod(step.key.ordinal, REPETITIONS)
+            tell = self.agreement.terms[step.key.metric].rungs[level - 1].tell
+            missed = step.due_at is not None and step.due_at <= step.at
+            return SlaEscalated(**words, level=level, repetition=repetition, tell=tell, breached=missed)
         return SlaBreached(**words, evidence=self.evidence)
 
     def _used_at(self, step: Step, detected_at: datetime) -> int:
@@ -379,6 +387,15 @@ class _Speaker:
         return clock.used_seconds + int(
             working_seconds(self.agreement.calendar, self.clocks.judged_at, detected_at),
         )
+
+
+def _threshold(step: Step) -> dict[str, int]:
+    """At which use a warning is given: at a percentage, or at the percentage that a length of time left makes."""
+    if step.key.ordinal > 0:
+        return {"percent": step.key.ordinal}
+    left_seconds = -step.key.ordinal
+    percent = 100 * (step.target_seconds - left_seconds) // step.target_seconds
+    return {"percent": min(99, max(1, percent)), "left_seconds": left_seconds}
 
 
 def _why_cancelled(step: Step) -> str:

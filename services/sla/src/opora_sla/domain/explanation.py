@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from opora_contracts.vocabulary import Outcome
@@ -44,7 +44,7 @@ def explain(clocks: Clocks, facts: Sequence[CaseFact]) -> tuple[ExplainedClock, 
         ExplainedClock(
             clock,
             _outcome(clock),
-            tuple(ExplainedInterval(interval, _interval(interval, by_event)) for interval in clock.intervals),
+            tuple(ExplainedInterval(interval, words) for interval, words in _intervals(clock, by_event)),
         )
         for clock in clocks.clocks
     )
@@ -77,13 +77,24 @@ def _outcome(clock: Clock) -> str:
             return f"Paused: {budget}."
 
 
-def _interval(interval: Interval, by_event: Mapping[str, CaseFact]) -> str:
-    working = duration_in_words(interval.working_seconds)
-    began = _event(interval.began_by, by_event)
-    ended = f"until {_event(interval.ended_by, by_event)}" if interval.ended_by else "until now"
-    if interval.counted:
-        return f"From {began} {ended}: {working} of working time counted."
-    return f"From {began} {ended}: paused, {working} of working time not counted."
+def _intervals(clock: Clock, by_event: Mapping[str, CaseFact]) -> Iterator[tuple[Interval, str]]:
+    """Each interval with its sentence. One that no event ended, and that is not the last, ended with a pause's cap."""
+    after_cap = False
+    for place, interval in enumerate(clock.intervals, start=1):
+        at_cap = interval.ended_by is None and place < len(clock.intervals)
+        began = "From there, still waiting," if after_cap else f"From {_event(interval.began_by, by_event)}"
+        if at_cap:
+            ended = "until the pause had taken all it may"
+        else:
+            ended = f"until {_event(interval.ended_by, by_event)}" if interval.ended_by else "until now"
+        working = duration_in_words(interval.working_seconds)
+        count = (
+            f"{working} of working time counted"
+            if interval.counted
+            else f"paused, {working} of working time not counted"
+        )
+        yield interval, f"{began} {ended}: {count}."
+        after_cap = at_cap
 
 
 def _event(event_id: str, by_event: Mapping[str, CaseFact]) -> str:

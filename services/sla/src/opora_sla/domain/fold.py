@@ -14,6 +14,10 @@ The rules, each of which a test states:
 * A priority without a target has no clock: the clock is cancelled, and begins again, its use kept, if the ticket later
   gets a priority with a target. A breach outlives this.
 * A hold pauses a clock when the metric's `pauses` name its reason; any other hold, or the end of the wait, resumes it.
+  Where the reason has a cap, the pauses for it take no more working time out of a clock than that, all together; then
+  the clock goes on although the ticket waits.
+* A ladder's step is given once per clock, level and repetition, at its instant or, when a hold or a changed target made
+  that pass unseen, as soon as the clock goes on. Judging is strict here too: a stop at the instant is before it.
 * `first_response` runs from the creation to the first public reply of an agent, or to the resolution or closing.
 * `next_response` runs from a customer's reply, once the ticket was answered, to the next reply of an agent; a
   resolution or closing cancels it. A reply to a resolved or closed ticket counts from the reopening.
@@ -183,6 +187,9 @@ class Walk:
 
     def _on_assigned(self, fact: CaseFact) -> None:
         self._assignee, self._group = fact.assignee, fact.group
+        if fact.assignee is not None:
+            for runner in self._live.values():
+                runner.acknowledge()
 
     def _on_held(self, fact: CaseFact) -> None:
         self._waiting_on = fact.waiting_on
@@ -199,6 +206,8 @@ class Walk:
             self._answered = True
             self._stop(Metric.FIRST_RESPONSE, fact)
             self._stop(Metric.NEXT_RESPONSE, fact)
+            for runner in self._live.values():
+                runner.answer()
         elif fact.author_kind is AuthorKind.CUSTOMER and self._done:
             self._customer_wrote_when_done = True
         elif fact.author_kind is AuthorKind.CUSTOMER and self._answered:

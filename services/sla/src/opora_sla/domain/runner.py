@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from opora_contracts.vocabulary import Metric, Outcome, Priority, WaitingOn
-from opora_sla.agreement import Terms
 from opora_sla.calendar import Calendar, due_microseconds, instant, working_microseconds
-from opora_sla.domain.state import Clock, ClockKey, Interval, RunnerState, Step, StepKey, StepName
+from opora_sla.domain.ladder import Footing, Ladder
+from opora_sla.domain.state import Clock, ClockKey, Interval, PauseState, RunnerState, Step, StepKey, StepName
+from opora_sla.metrics import Terms
 
 _SECOND_US = 1_000_000
 
@@ -48,8 +49,17 @@ class Runner:
         self._began_by = ""
         self._due_us: int | None = None
         self._warnings: list[tuple[int, int]] = []
-        """Warnings to come: (instant, percent), the earliest first."""
+        """Warnings to come: (instant, ordinal), the earliest first."""
         self._warned: set[int] = set()
+        self._waiting_on: WaitingOn | None = None
+        """For whom the clock pauses, or would but for the cap."""
+        self._held_by = 0
+        """The sequence of the fact that made it wait."""
+        self._paused_us: dict[WaitingOn, int] = {}
+        """Working time that capped pauses took out so far, by reason."""
+        self._cap_us: int | None = None
+        """The last instant of the current pause, after which its cap is used up."""
+        self._ladder = Ladder(terms, calendar)
         self._outcome = Outcome.OPEN
         self._stopped_us: int | None = None
         self._final_used_us = 0
@@ -67,6 +77,15 @@ class Runner:
         runner._since_us, runner._due_us, runner._stopped_us = state.since_us, state.due_us, state.stopped_us
         runner._counts, runner.ever_started = state.counts, state.ever_started
         runner._warnings, runner._warned = list(state.warnings), set(state.warned)
+        if state.pause is not None:
+            runner._waiting_on, runner._held_by, runner._cap_us, runner._paused_us = (
+                state.pause.waiting_on,
+                state.pause.held_by,
+                state.pause.cap_us,
+                dict(state.pause.paused_us),
+            )
+        if state.ladder is not None:
+            runner._ladder = Ladder(terms, calendar, state.ladder)
         return runner
 
     def state(self) -> RunnerState:
@@ -87,6 +106,8 @@ class Runner:
             self.ever_started,
             self._warnings,
             sorted(self._warned),
+            self._pause_state(),
+            self._ladder.state(),
         )
 
     @property
@@ -101,18 +122,20 @@ class Runner:
 
     @property
     def next_fire_us(self) -> int | None:
-        """The instant after which time alone brings the next warning or breach."""
-        if self._outcome is not Outcome.OPEN:
+        """The instant after which time alone brings the next step."""
+        if self._stopped_us is not None or self._target_us is None:
             return None
-        if self._warnings:
-            return self._warnings[0][0]
-        return self._due_us
+        fires = [self._cap_us, self._ladder.next_us]
+        if self._outcome is Outcome.OPEN:
+            fires.append(self._warnings[0][0] if self._warnings else self._due_us)
+        return min((fire_us for fire_us in fires if fire_us is not None), default=None)
 
     def start(self, moment: Moment, priority: Priority) -> None:
         """The clock's first instant; it begins paused when the ticket waits for somebody the metric pauses for."""
         self._started_us = self._since_us = moment.at_us
         self._began_by = moment.cause or ""
-        self._counts = moment.waiting_on not in self._terms.pauses
+        self._counts = self._counts_while(moment.waiting_on)
+        self._take_up(moment)
         self._aim(moment, priority)
 
     def retarget(self, moment: Moment, priority: Priority) -> None:
@@ -124,19 +147,31 @@ class Runner:
 
     def wait(self, moment: Moment) -> None:
         """The ticket waits for somebody else than before, or for nobody."""
-        counts = moment.waiting_on not in self._terms.pauses
+        if self._terms.pause_caps_us and not self._counts:
+            self.account(moment.at_us, moment.cause)
+        counts = self._counts_while(moment.waiting_on)
         if counts == self._counts:
+            self._take_up(moment)
+            self._plan_ladder(moment.at_us)
             return
         self.account(moment.at_us, moment.cause)
-        self._changed = True
-        self._counts = counts
-        self._foresee(moment.at_us)
-        self._step(StepName.RESUMED if counts else StepName.PAUSED, moment.sequence, moment.at_us, moment)
+        self._take_up(moment)
+        self._turn(StepName.RESUMED if counts else StepName.PAUSED, moment.sequence, moment.at_us, moment)
+
+    def acknowledge(self) -> None:
+        """Somebody was assigned."""
+        self._ladder.acknowledge()
+
+    def answer(self) -> None:
+        """The support side wrote to the customer, which is not the clock's end."""
+        self._ladder.answer()
 
     def stop(self, moment: Moment, outcome: Outcome) -> None:
         """The end: `outcome` unless the clock is breached or was cancelled before."""
         self._changed = True
         self.account(moment.at_us, moment.cause)
+        self._cap_us = None
+        self._ladder.stop()
         if self._outcome is Outcome.OPEN and self._target_us is not None:
             if outcome is Outcome.MET and self._used_us > self._target_us:
                 self._breach(moment)
@@ -149,13 +184,20 @@ class Runner:
             self._stopped_us, self._final_used_us = moment.at_us, self._used_us
 
     def pass_time(self, until_us: int, moment: Moment) -> None:
-        """Give the warnings and the breach whose instants lie before `until_us`."""
+        """Give the steps whose instants lie before `until_us`."""
+        if self._cap_us is not None and self._cap_us < until_us:
+            cap_us = self._cap_us
+            self._climb(cap_us, moment)
+            self.account(cap_us, None)
+            self._cap_us = None
+            self._turn(StepName.RESUMED, -self._held_by, cap_us, moment)
         while self._warnings and self._warnings[0][0] < until_us:
-            at_us, percent = self._warnings.pop(0)
-            self._warned.add(percent)
-            self._step(StepName.WARNING, percent, at_us, moment)
+            at_us, ordinal = self._warnings.pop(0)
+            self._warned.add(ordinal)
+            self._step(StepName.WARNING, ordinal, at_us, moment)
         if self._outcome is Outcome.OPEN and self._due_us is not None and self._due_us < until_us:
             self._breach(moment)
+        self._climb(until_us, moment)
 
     def account(self, at_us: int, cause: str | None) -> None:
         """End the current interval here and begin another. A stopped clock has no more intervals."""
@@ -165,6 +207,8 @@ class Runner:
             working_us = working_microseconds(self._calendar, self._since_us, at_us)
             if self._counts:
                 self._used_us += working_us
+            elif self._waiting_on is not None and self._waiting_on in self._terms.pause_caps_us:
+                self._paused_us[self._waiting_on] = self._paused_us.get(self._waiting_on, 0) + working_us
             self._intervals.append((self._since_us, at_us, self._counts, working_us, self._began_by, cause))
         self._since_us = at_us
         self._began_by = cause or self._began_by
@@ -202,6 +246,7 @@ class Runner:
                 self._stopped_us, self._final_used_us = moment.at_us, self._used_us
                 self._step(StepName.CANCELLED, moment.sequence, moment.at_us, moment)
             self._due_us, self._warnings = None, []
+            self._ladder.rest()
             return
         self._target_us, self._priority = target_seconds * _SECOND_US, priority
         self._outcome, self._stopped_us = Outcome.OPEN, None
@@ -212,28 +257,84 @@ class Runner:
             if not self._counts:
                 self._step(StepName.PAUSED, moment.sequence, moment.at_us, moment)
 
+    def _counts_while(self, waiting_on: WaitingOn | None) -> bool:
+        """Whether working time counts while the ticket waits for this one. Pauses so far are accounted."""
+        return waiting_on not in self._terms.pauses or self._cap_left_us(waiting_on) == 0
+
+    def _cap_left_us(self, waiting_on: WaitingOn | None) -> int | None:
+        if waiting_on is None or (cap_us := self._terms.pause_caps_us.get(waiting_on)) is None:
+            return None
+        return max(0, cap_us - self._paused_us.get(waiting_on, 0))
+
+    def _take_up(self, moment: Moment) -> None:
+        """Remember for whom the ticket waits from now on, and foresee where the cap of that pause is used up."""
+        self._waiting_on, self._held_by = moment.waiting_on, moment.sequence
+        left_us = self._cap_left_us(moment.waiting_on)
+        self._cap_us = due_microseconds(self._calendar, moment.at_us, left_us) if left_us else None
+
+    def _turn(self, name: StepName, ordinal: int, at_us: int, moment: Moment) -> None:
+        """From now on the clock counts when it did not, or does not when it did. The use is accounted up to here."""
+        self._changed = True
+        self._counts = name is StepName.RESUMED
+        self._foresee(at_us)
+        self._step(name, ordinal, at_us, moment)
+
     def _foresee(self, at_us: int) -> None:
         """Compute what time alone will bring. The use is accounted up to `at_us`."""
-        if self._target_us is None or self._outcome is not Outcome.OPEN:
+        if self._target_us is None or self._outcome is Outcome.CANCELLED:
             return
+        if self._outcome is Outcome.OPEN:
+            self._foresee_due(at_us, self._target_us)
+        self._plan_ladder(at_us)
+
+    def _foresee_due(self, at_us: int, target_us: int) -> None:
         self._due_us, self._warnings = None, []
-        if self._used_us > self._target_us:
+        if self._used_us > target_us:
             self._due_us = at_us
         if not self._counts or self._due_us is not None:
             return
-        self._due_us = due_microseconds(self._calendar, at_us, self._target_us - self._used_us)
+        self._due_us = due_microseconds(self._calendar, at_us, target_us - self._used_us)
         if self._due_us is None:
             return
-        for percent in self._terms.warn_at_percent:
-            threshold_us = self._target_us * percent // 100
-            if percent in self._warned:
+        for ordinal, threshold_us in self._thresholds(target_us):
+            if ordinal in self._warned:
                 continue
             warn_us: int | None = at_us
             if threshold_us >= self._used_us:
                 warn_us = due_microseconds(self._calendar, at_us, threshold_us - self._used_us)
             if warn_us is not None and warn_us < self._due_us:
-                self._warnings.append((warn_us, percent))
+                self._warnings.append((warn_us, ordinal))
         self._warnings.sort()
+
+    def _thresholds(self, target_us: int) -> Iterator[tuple[int, int]]:
+        """The ordinal of each warning (its percentage, or the seconds left below zero) and the use that brings it."""
+        for percent in self._terms.warn_at_percent:
+            yield percent, target_us * percent // 100
+        for left_seconds in self._terms.warn_before_seconds:
+            if left_seconds * _SECOND_US < target_us:
+                yield -left_seconds, target_us - left_seconds * _SECOND_US
+
+    def _plan_ladder(self, at_us: int) -> None:
+        if not self._terms.rungs or self._target_us is None or self._stopped_us is not None:
+            return
+        held = self._waiting_on is not None and not (self._counts and self._waiting_on in self._terms.pauses)
+        used_us = self._used_us_at(at_us)
+        self._ladder.plan(Footing(at_us, used_us, self._target_us, self._due_us, self._counts, held))
+
+    def _climb(self, until_us: int, moment: Moment) -> None:
+        while (call := self._ladder.climb(until_us)) is not None:
+            self._changed = True
+            self._step(StepName.ESCALATED, call.ordinal, call.at_us, moment)
+
+    def _used_us_at(self, at_us: int) -> int:
+        if not self._counts or at_us <= self._since_us:
+            return self._used_us
+        return self._used_us + working_microseconds(self._calendar, self._since_us, at_us)
+
+    def _pause_state(self) -> PauseState | None:
+        if not self._terms.pause_caps_us and not self._terms.rungs:
+            return None
+        return PauseState(self._waiting_on, self._held_by, self._cap_us, list(self._paused_us.items()))
 
     def _breach(self, moment: Moment) -> None:
         at_us = moment.at_us if self._due_us is None else self._due_us
@@ -245,16 +346,13 @@ class Runner:
     def _step(self, name: StepName, ordinal: int, at_us: int, moment: Moment) -> None:
         if self._target_us is None or (self._outcome is Outcome.CANCELLED and name is not StepName.CANCELLED):
             return
-        used_us = self._used_us
-        if self._counts and at_us > self._since_us:
-            used_us += working_microseconds(self._calendar, self._since_us, at_us)
         step = Step(
             key=StepKey(self._key.metric, self._key.cycle, name, ordinal),
             at=instant(at_us),
             cause=moment.cause,
             started_at=instant(self._started_us),
             due_at=_instant(self._due_us),
-            used_seconds=_whole_seconds(used_us),
+            used_seconds=_whole_seconds(self._used_us_at(at_us)),
             target_seconds=self._target_us // _SECOND_US,
             priority=self._priority,
             waiting_on=moment.waiting_on,

@@ -9,8 +9,9 @@ from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
 from opora_contracts.vocabulary import Metric, Outcome, Priority, WaitingOn
+from opora_sla.domain.ladder import LadderState
 
-_WAYPOINT_VERSION = 1
+_WAYPOINT_VERSION = 2
 """Raised when the form of a waypoint changes, or a rule of the walk such that an old one no longer leads on rightly."""
 
 
@@ -21,6 +22,7 @@ class StepName(StrEnum):
     PAUSED = "paused"
     RESUMED = "resumed"
     WARNING = "warning"
+    ESCALATED = "escalated"
     BREACHED = "breached"
     MET = "met"
     CANCELLED = "cancelled"
@@ -40,7 +42,8 @@ class StepKey(NamedTuple):
     cycle: int
     name: StepName
     ordinal: int
-    """A warning's percent; the sequence of the fact that started, paused, resumed or cancelled; 0 for the others."""
+    """A warning's percent, or the seconds left below zero; the sequence of the fact that started, paused, resumed or
+    cancelled, that of the hold below zero where its cap resumed; the call of a ladder; 0 for the others."""
 
 
 class Step(NamedTuple):
@@ -134,6 +137,15 @@ class Clocks:
         return {clock.key.metric: clock for clock in sorted(self.clocks, key=lambda clock: clock.key.cycle)}
 
 
+class PauseState(NamedTuple):
+    """What a clock with capped pauses, or with a ladder, keeps of its waits."""
+
+    waiting_on: WaitingOn | None
+    held_by: int
+    cap_us: int | None
+    paused_us: Sequence[tuple[WaitingOn, int]]
+
+
 class RunnerState(NamedTuple):
     """A clock between two stretches of its way, in microseconds; as small as it can be, since it is kept per ticket."""
 
@@ -152,6 +164,8 @@ class RunnerState(NamedTuple):
     ever_started: bool
     warnings: Sequence[tuple[int, int]]
     warned: Sequence[int]
+    pause: PauseState | None = None
+    ladder: LadderState | None = None
 
 
 class Waypoint(NamedTuple):
@@ -183,7 +197,25 @@ def waypoint_from_json(written: Sequence[Any]) -> Waypoint | None:
         customer_wrote,
         {Metric(metric): cycle for metric, cycle in cycles},
         [
-            RunnerState(Metric(metric), cycle, Outcome(outcome), Priority(priority), *numbers)
-            for metric, cycle, outcome, priority, *numbers in live
+            RunnerState._make(
+                [
+                    *(Metric(metric), cycle, Outcome(outcome), Priority(priority)),
+                    *numbers,
+                    None if pause is None else _pause(*pause),
+                    None if ladder is None else LadderState(*ladder),
+                ]
+            )
+            for metric, cycle, outcome, priority, *numbers, pause, ladder in live
         ],
+    )
+
+
+def _pause(
+    waiting_on: str | None, held_by: int, cap_us: int | None, paused_us: Sequence[tuple[str, int]]
+) -> PauseState:
+    return PauseState(
+        None if waiting_on is None else WaitingOn(waiting_on),
+        held_by,
+        cap_us,
+        [(WaitingOn(reason), spent_us) for reason, spent_us in paused_us],
     )

@@ -179,6 +179,8 @@ class Observation:
     """Until everything was consumed, published, sent and judged; None when it was not within its limit."""
     targets: Targets
     """What the run's agreement allows."""
+    calls: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    """The ladder of every clock: seconds after its due date by (level, repetition)."""
 
     records: Mapping[str, Sequence[Record]]
     """By topic, those of a partition in the order of their offsets. Without progress marks."""

@@ -30,6 +30,8 @@ class Place:
     """By service: intake, sla, notify and feedback."""
     first_response_seconds: int
     resolution_seconds: int
+    calls: Mapping[tuple[int, int], int]
+    """The ladder of every clock: seconds after its due date by (level, repetition)."""
 
 
 async def observe(
@@ -59,6 +61,7 @@ async def observe(
                 Metric.FIRST_RESPONSE: place.first_response_seconds,
                 Metric.RESOLUTION: place.resolution_seconds,
             },
+            calls=place.calls,
             records=records,
             tickets=await store.read_tickets(intake),
             timeline=await store.read_timeline(intake),

@@ -17,7 +17,7 @@ from opora_cli.chaos.plan import Round, draw
 from opora_cli.chaos.rebuild import rebuilt
 from opora_cli.chaos.record import Journal
 from opora_cli.chaos.sometimes import CONSUMED, count, happened
-from opora_cli.chaos.stage import FIRST_RESPONSE_SECONDS, RESOLUTION_SECONDS, Stage, running_stage
+from opora_cli.chaos.stage import CALLS, FIRST_RESPONSE_SECONDS, RESOLUTION_SECONDS, Stage, running_stage
 from opora_cli.checks.gather import read_open_clocks
 from opora_cli.checks.rest import settle
 from opora_cli.client import ServiceClient
@@ -179,6 +179,7 @@ class _Run:
             dsns={name: service.database_dsn for name, service in endpoints.services.items()},
             first_response_seconds=FIRST_RESPONSE_SECONDS,
             resolution_seconds=RESOLUTION_SECONDS,
+            calls=CALLS,
         )
 
     async def _rest(self) -> float | None:

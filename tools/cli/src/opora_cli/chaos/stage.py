@@ -29,6 +29,14 @@ from opora_embedded import Kafka, Postgres
 
 FIRST_RESPONSE_SECONDS = 4
 RESOLUTION_SECONDS = 15
+CALLS = {(1, 0): 1, (1, 1): 3, (1, 2): 5}
+"""The ladder of every clock: seconds after its due date by level and repetition."""
+_LADDER = {
+    "steps": [
+        {"after_due": {"seconds": 1}, "tell": ["lead"], "repeat": {"every": {"seconds": 2}, "times": 2}},
+    ],
+    "stops_on": [],
+}
 HOOK_TYPES = ("ticket.created", "sla.breached")
 TASKS = "opora_event_loop_tasks"
 
@@ -250,8 +258,8 @@ async def _set_up(stage: Stage) -> None:
             {
                 "name": "Chaos",
                 "metrics": {
-                    "first_response": {"targets": {"P3": {"seconds": FIRST_RESPONSE_SECONDS}}},
-                    "resolution": {"targets": {"P3": {"seconds": RESOLUTION_SECONDS}}},
+                    "first_response": {"targets": {"P3": {"seconds": FIRST_RESPONSE_SECONDS}}, "escalation": _LADDER},
+                    "resolution": {"targets": {"P3": {"seconds": RESOLUTION_SECONDS}}, "escalation": _LADDER},
                 },
             },
         )

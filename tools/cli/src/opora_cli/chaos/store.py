@@ -49,7 +49,7 @@ MODELS: Mapping[str, Sequence[Model]] = {
             "fired_steps",
             ("ticket_id", "metric", "cycle", "step", "ordinal"),
             (),
-            where="step not in ('warning', 'breached')",
+            where="step not in ('warning', 'escalated', 'breached')",
         ),
         # Not judged_at, and not the use of a clock that runs, which is told as of then.
         Model(

@@ -9,11 +9,13 @@ from uuid import UUID
 from opora_contracts import Event
 from opora_contracts.feedback import FeedbackAlerted, FeedbackReceived, SurveyRequested
 from opora_contracts.notifications import NotificationDelivered, NotificationFailed
-from opora_contracts.sla import SlaBreached, SlaCancelled, SlaCorrected, SlaMet, SlaWarning
+from opora_contracts.sla import SlaBreached, SlaCancelled, SlaCorrected, SlaEscalated, SlaMet, SlaWarning
 from opora_contracts.vocabulary import Outcome
 
 _JUST_AFTER = timedelta(microseconds=1)
 """A step that time alone brings comes just after its instant."""
+_REPETITIONS = 1_000
+"""Sla numbers the calls of a ladder: level × this + repetition."""
 _SOURCES_OF_MESSAGES = ["/opora/intake", "/opora/sla", "/opora/feedback"]
 
 
@@ -33,11 +35,11 @@ def _sequence(headers: str) -> int:
 
 
 async def take_over_sla(connection: Any, events: Sequence[Event[Any]], numbers: Mapping[str, int]) -> None:
-    """No warning or breach is said twice, outcomes are those that the world knows, and numbers go on after the last."""
+    """No warning, escalation or breach is said twice, outcomes are those that the world knows, numbers go on."""
     steps = [
         (event.data.ticket_id, event.data.metric, event.data.cycle, *_step(event), event.time)
         for event in events
-        if isinstance(event.data, SlaWarning | SlaBreached)
+        if isinstance(event.data, SlaWarning | SlaEscalated | SlaBreached)
     ]
     await connection.executemany(
         "insert into fired_steps (ticket_id, metric, cycle, step, ordinal, fired_at)"
@@ -67,9 +69,15 @@ async def take_over_sla(connection: Any, events: Sequence[Event[Any]], numbers: 
 
 
 def _step(event: Event[Any]) -> tuple[str, int]:
-    if isinstance(event.data, SlaWarning):
-        return "warning", event.data.percent
-    return "breached", 0
+    match event.data:
+        case SlaWarning(left_seconds=None) as warning:
+            return "warning", warning.percent
+        case SlaWarning() as warning:
+            return "warning", -(warning.left_seconds or 0)
+        case SlaEscalated() as call:
+            return "escalated", call.level * _REPETITIONS + call.repetition
+        case _:
+            return "breached", 0
 
 
 def _outcome(event: Event[Any]) -> str | None:

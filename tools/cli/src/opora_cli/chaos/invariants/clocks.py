@@ -10,7 +10,7 @@ from opora_cli.chaos.oracle import Reckoned
 from opora_cli.checks.history import Clock
 from opora_cli.checks.rules import breached_once, clock_of, distinct, named
 from opora_contracts import Event
-from opora_contracts.sla import SlaBreached, SlaCorrected
+from opora_contracts.sla import SlaBreached, SlaCorrected, SlaEscalated
 from opora_contracts.topics import SLA
 from opora_contracts.vocabulary import Evidence, Outcome
 
@@ -49,11 +49,12 @@ def breached_rightly(observation: Observation, breach_grace_seconds: float = BRE
             violations += _judge(clock, breach, observation, grace)
     return found(
         "I7",
-        "each breach is declared once, rightly and soon",
+        "each breach is declared once, rightly and soon, and its ladder climbed once",
         len(reckoned),
         breached_once(observation.history).violations,
         violations,
         _undeclared(reckoned.values(), told, observation),
+        _called(reckoned, told, observation),
     )
 
 
@@ -105,6 +106,27 @@ def _undeclared(clocks: Iterable[Reckoned], told: Mapping[Clock, _Told], observa
         for clock in clocks
         if clock.breached_at is not None and clock.breached_at < observation.judged_until and clock.key not in told
     ]
+
+
+def _called(reckoned: Mapping[Clock, Reckoned], told: Mapping[Clock, _Told], observation: Observation) -> Iterator[str]:
+    """Every step of the ladder that a missed clock lived to see was given, and no other. Not asked of a clock whose
+    breach was declared on incomplete evidence, or withdrawn: what was told of it was right when it was told.
+    """
+    heard: dict[Clock, set[tuple[int, int]]] = {}
+    for event in distinct(observation.events.get(SLA.name, ())):
+        if isinstance(event.data, SlaEscalated):
+            heard.setdefault(clock_of(event), set()).add((event.data.level, event.data.repetition))
+    for key, clock in reckoned.items():
+        breach, missed_at = told.get(key), clock.breached_at
+        if breach is not None and (breach.incomplete or breach.corrections):
+            continue
+        due = {call: missed_at + timedelta(seconds=delay) for call, delay in observation.calls.items() if missed_at}
+        lived = {call: at for call, at in due.items() if clock.stopped_at is None or at < clock.stopped_at}
+        for call in sorted(heard.get(key, set()) - lived.keys()):
+            yield f"{named(key)}: step {call[0]} of its ladder was given, repetition {call[1]}, and ought not to be"
+        for call, at in sorted(lived.items()):
+            if at < observation.judged_until and call not in heard.get(key, set()):
+                yield f"{named(key)}: step {call[0]} of its ladder, repetition {call[1]}, was due at {at} and not given"
 
 
 def _latest(due_at: datetime, observation: Observation, grace: timedelta) -> datetime:

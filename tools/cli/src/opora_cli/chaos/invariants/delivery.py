@@ -8,7 +8,16 @@ from opora_cli.chaos.invariants.finding import Finding, found
 from opora_cli.chaos.observation import Observation
 from opora_cli.checks import rules
 from opora_contracts import TOPICS, Event
-from opora_contracts.sla import SlaBreached, SlaCorrected, SlaFact, SlaMet, SlaPaused, SlaResumed, SlaWarning
+from opora_contracts.sla import (
+    SlaBreached,
+    SlaCorrected,
+    SlaEscalated,
+    SlaFact,
+    SlaMet,
+    SlaPaused,
+    SlaResumed,
+    SlaWarning,
+)
 from opora_contracts.topics import PROGRESS, REQUESTS, SLA, TICKETS
 
 _FACT_TOPICS = [topic for topic in TOPICS if topic not in {REQUESTS, PROGRESS}]
@@ -152,7 +161,9 @@ def _saying(event: Event[Any]) -> tuple[object, ...]:
         case SlaResumed():
             return (*words, fact.resumed_at)
         case SlaWarning():
-            return (*words, fact.percent)
+            return (*words, fact.percent, fact.left_seconds)
+        case SlaEscalated():
+            return (*words, fact.level, fact.repetition)
         case SlaCorrected():
             return (*words, fact.before.value, fact.after.value, event.causation_id)
         case _:
@@ -188,7 +199,7 @@ def _unnoted_steps(observation: Observation, facts: Iterable[Event[Any]]) -> lis
     return [
         f"ticket {event.data.ticket_id}: sla has told {event.type} {event.data.metric} and does not know of it"
         for event in facts
-        if isinstance(event.data, SlaBreached | SlaMet | SlaWarning)
+        if isinstance(event.data, SlaBreached | SlaMet | SlaWarning | SlaEscalated)
         and (
             str(event.data.ticket_id),
             event.data.metric.value,
