@@ -136,6 +136,19 @@ def test_a_delivery_report_becomes_facts() -> None:
     )
 
 
+def test_a_report_about_a_report_tells_only_its_own_facts() -> None:
+    """What a returned letter says of deliveries is no news: a bounce of a bounce names the outer one's recipient."""
+    outer = (
+        b"From: MAILER-DAEMON@mx.example.com\n"
+        b"Content-Type: multipart/report; report-type=delivery-status; boundary=o\n\n"
+        b"--o\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example.com\n\n"
+        b"Final-Recipient: rfc822; sender@example.com\nAction: failed\nStatus: 5.2.1\n"
+        b"--o\nContent-Type: message/rfc822\n\nMessage-ID: <report@mx.example.net>\n" + DSN.encode() + b"--o--\n"
+    )
+    fact = DeliveryFact("sender@example.com", Outcome.FAILED, "5.2.1", permanent=True, diagnostic="")
+    assert read_letter(outer) == Bounce((fact,), "report@mx.example.net", "dsn")
+
+
 TEXT_BOUNCES = {
     "postfix": (
         """This is the mail system at host mx.example.net.

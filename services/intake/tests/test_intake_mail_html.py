@@ -157,6 +157,7 @@ def test_html_with_too_many_tags_is_not_shown() -> None:
         ("<p>One</p><p>Two<br>Three</p>", "One\n\nTwo\nThree"),
         ("a &amp; b &lt;c&gt; &nbsp; &eacute;", "a & b <c> é"),
         ("<title>no</title><style>p{}</style><script>x</script>yes<!-- no -->", "yes"),
+        ("<STYLE>p{}</STYLE>İ yes", "İ yes"),
         ("<ul><li>one<li>two</ul>", "- one\n- two"),
         ("<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>", "a b\nc"),
         ("Reply<blockquote>asked<blockquote>before</blockquote></blockquote>", "Reply\n\n> asked\n>\n> > before"),
@@ -202,8 +203,9 @@ def test_no_html_breaks_its_text(html: str) -> None:
     ],
 )
 def test_the_text_of_html_is_linear(unit: str) -> None:
-    """Four times the tags, comments, quotes or entities, closed or not, cost at most four times the steps."""
+    """Four times the tags, comments, quotes or entities, closed or not: at most four times the steps, and the text."""
     expect_linear(lambda size: lambda: text_of_html(unit * size), 500)
+    assert len(text_of_html(unit * 2_000)) <= 4 * len(text_of_html(unit * 500)) + 500
 
 
 def test_half_a_megabyte_of_nested_blocks_is_text_only() -> None:

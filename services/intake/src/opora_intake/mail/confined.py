@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -102,7 +102,7 @@ class Reader:
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         try:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment, start_new_session=True
+                *self._command, stdin=PIPE, stdout=PIPE, env=environment, start_new_session=True
             )
             async with asyncio.timeout(_START_SECONDS):
                 await _frame(self._process)

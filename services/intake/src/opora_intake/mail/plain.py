@@ -14,6 +14,7 @@ _BLANKS = re.compile(r"[ \t\r\n\f\xa0]+")
 _LONG_NUMBER = re.compile(r"&#[0-9]{8,};?|&#[xX][0-9a-fA-F]{8,};?")
 _SKIPPED_NAMES = "script style title svg math template textarea select noscript iframe"
 _SKIPPED = frozenset(_SKIPPED_NAMES.split())
+_CLOSING = {name: re.compile(f"</{name}", re.IGNORECASE | re.ASCII) for name in _SKIPPED}
 _BREAKS = frozenset({"br", "tr", "li", "dt", "dd", "hr"})
 _BLOCK_NAMES = "p div h1 h2 h3 h4 h5 h6 ul ol dl table blockquote pre center section article header footer address form"
 _BLOCKS = frozenset(_BLOCK_NAMES.split())
@@ -26,7 +27,6 @@ def text_of_html(html: str) -> str:
     length: no character is looked at again after a tag, comment or entity that does not end.
     """
     writer = _Writer()
-    lower = html.lower() if len(html.lower()) == len(html) else html
     position = 0
     while position < len(html):
         tag_or_comment = _BEGIN.search(html, position)
@@ -41,8 +41,8 @@ def text_of_html(html: str) -> str:
             tag = named[2].lower()
             writer.tag(tag, closing=bool(named[1]))
             if tag in _SKIPPED and not named[1]:
-                closing = lower.find(f"</{tag}", position)
-                position = len(html) if closing < 0 else closing
+                closing = _CLOSING[tag].search(html, position)
+                position = len(html) if closing is None else closing.start()
         elif html.startswith("<!--", begin):
             end = html.find("-->", begin + 4)
             position = len(html) if end < 0 else end + 3
