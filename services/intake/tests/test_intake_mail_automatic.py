@@ -136,6 +136,15 @@ def test_a_delivery_report_becomes_facts() -> None:
     )
 
 
+def test_a_report_that_was_damaged_on_its_way_is_no_ticket() -> None:
+    """Without its boundary the report is one text: its blocks still become facts."""
+    bounce = read_letter(DSN.replace('boundary="b"', "bo").encode())
+    whole = read_letter(DSN.encode())
+    assert isinstance(bounce, Bounce)
+    assert isinstance(whole, Bounce)
+    assert (bounce.facts, bounce.original_message_id) == (whole.facts, whole.original_message_id)
+
+
 def test_a_report_about_a_report_tells_only_its_own_facts() -> None:
     """What a returned letter says of deliveries is no news: a bounce of a bounce names the outer one's recipient."""
     outer = (

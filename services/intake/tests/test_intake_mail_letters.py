@@ -87,6 +87,7 @@ def test_real_letters_end_as_something() -> None:
 EXPECTED_UNREADABLE = {"msg_19.txt": Reason.NO_HEADER, "sample_output_multipart": Reason.EMPTY}
 EXPECTED_BOUNCES = {
     "msg_16.txt": 1,
+    "msg_25.txt": 1,
     "msg_43.txt": 11,
     "raw_email_with_mimepart_without_content_type.eml": 1,
     "multi_address_bounce1.eml": 5,

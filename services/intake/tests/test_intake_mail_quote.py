@@ -79,6 +79,8 @@ def test_what_programs_quote_is_told_from_the_reply(announcement: str) -> None:
         ("Bob wrote:\n> Does it work?\n\nYes, it does.", "Yes, it does."),
         ("On 2 Mar 2026 Bob <b@example.org> wrote:\n> Does it work?\n\nYes.\n-- \nAnn", "Yes.\n-- \nAnn"),
         ("Yes.\n\n> Does it work?\n> Bob", "Yes."),
+        ("Ja.\n\nBob Fox schrieb am 02.03.2026 um 10:00:\n> Geht es?", "Ja."),
+        ("Yes.\n\nOn Mon, 2 Mar 2026 at 10:00, Bob via Support <\ns@example.org> wrote:\n\n> Does it?", "Yes."),
         ("________________________________\nFrom: Bob\nSent: today\nTo: Ann\n\nHello", None),
         ("Yes.\n________________________________\n\nFrom: Bob\nSent: today\nTo: Ann\n\nHello", "Yes."),
     ],

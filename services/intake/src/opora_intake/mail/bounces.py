@@ -45,7 +45,13 @@ def bounce_of(root: Part, *, envelope_sender: str | None) -> Bounce | None:
         return Bounce(_distinct(facts), _returned_id(parts), "dsn")
     if not is_from_daemon(root, envelope_sender):
         return None
-    return _in_words(root, parts)
+    return _in_words(root, parts) or (_damaged(root) if declared else None)
+
+
+def _damaged(root: Part) -> Bounce:
+    """A report whose parts cannot be told apart, as when its boundary was lost: its blocks still can be read."""
+    original = _ORIGINAL_ID.search(text_of(root)[:_LOOKED_AT_CHARACTERS])
+    return Bounce(_distinct(list(_reported(root))), original[1] if original else None, "dsn")
 
 
 def _own_parts(part: Part) -> Iterator[Part]:

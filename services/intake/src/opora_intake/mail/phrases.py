@@ -47,8 +47,8 @@ CLOSER = re.compile(
 """An attribution ends with a verb, or with an address in brackets, and a colon."""
 
 WRITER = re.compile(
-    r"\s{0,9}\S.{0,160}(?:\bwrote|пишет|писал|писала|написал|написала|написал\(а\)|\bschrieb|a écrit|escribió)\s?:"
-    r"\s{0,9}",
+    r"\s{0,9}\S.{0,160}(?:\bwrote|пишет|писал|писала|написал|написала|написал\(а\)|a écrit|escribió"
+    r"|\bschrieb\b.{0,80})\s?:\s{0,9}",
     re.IGNORECASE,
 )
 """A line without date that says who wrote: it counts only above a quotation."""
