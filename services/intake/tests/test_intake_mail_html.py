@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opora_intake.mail.limits import MOST_HTML_CHARACTERS, MOST_TAGS
+from opora_intake.mail.limits import MOST_ESCAPES, MOST_HTML_CHARACTERS, MOST_TAGS
 from opora_intake.mail.plain import text_of_html
 from opora_intake.mail.sanitise import sanitise
 from services.intake.tests.mail_cost import expect_linear, steps
@@ -149,6 +149,13 @@ def test_html_with_too_many_tags_is_not_shown() -> None:
     assert sanitise("<p>" * MOST_TAGS) is not None
     assert sanitise("<p>" * (MOST_TAGS + 1)) is None
     assert sanitise("x" * (MOST_HTML_CHARACTERS + 1)) is None
+
+
+@pytest.mark.parametrize("escaped", ["&", "\xa0", "< ", ">", "®", "»"])
+def test_html_with_too_many_escapes_is_not_shown(escaped: str) -> None:
+    """Of what may have to be escaped fifty thousand are shown and one more is not: parsing them is not linear."""
+    assert sanitise(escaped * MOST_ESCAPES) is not None
+    assert sanitise(escaped * (MOST_ESCAPES + 1)) is None
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,10 @@ MOST_HEADERS_BYTES = 256 * 1024
 MOST_TAGS = 10_000
 """Of HTML that has more, only the text is shown."""
 
+MOST_ESCAPES = 50_000
+"""`<`, `>`, `&` and U+0080 to U+00BF, at which html5ever stops to look whether one is to be escaped: its time grows
+with the square of their number in one text."""
+
 MOST_HTML_CHARACTERS = 2_000_000
 MOST_TEXT_CHARACTERS = 1_000_000
 """A body that is longer becomes an attachment as it is; the text is made of its beginning."""

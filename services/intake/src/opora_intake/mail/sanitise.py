@@ -4,7 +4,7 @@ import re
 
 import nh3
 
-from opora_intake.mail.limits import MOST_HTML_CHARACTERS, MOST_TAGS
+from opora_intake.mail.limits import MOST_ESCAPES, MOST_HTML_CHARACTERS, MOST_TAGS
 
 _SHOWN = (
     "a abbr b big blockquote br caption center cite code col colgroup dd del details dfn div dl dt em figcaption figure"
@@ -27,6 +27,7 @@ _ATTRIBUTES = {
 _SCHEMES = {"http", "https", "mailto", "tel", "cid"}
 _LINKS = ("http:", "https:", "mailto:", "tel:")
 _MOST_PASSES = 4
+_ESCAPED = re.compile("[&<>\x80-\xbf]")
 _TAG = re.compile(r"<[a-zA-Z/!?]")
 
 
@@ -35,10 +36,10 @@ def sanitise(html: str) -> str | None:
 
     No script, style, form, svg or math survives, no event handler, no address of another scheme than http, https,
     mailto and tel in links, and no picture but those of the letter itself (`cid:`): a remote one would tell its owner
-    who reads when. Sanitising the result again changes nothing. None is answered above 10,000 tags or 2,000,000
-    characters, and when the result would not settle.
+    who reads when. Sanitising the result again changes nothing. None is answered above 10,000 tags, 50,000
+    characters that may have to be escaped or 2,000,000 in all, and when the result would not settle.
     """
-    if len(html) > MOST_HTML_CHARACTERS or tags_in(html) > MOST_TAGS:
+    if len(html) > MOST_HTML_CHARACTERS or tags_in(html) > MOST_TAGS or escapes_in(html) > MOST_ESCAPES:
         return None
     for _ in range(_MOST_PASSES):
         cleaned = _CLEANER.clean(html)
@@ -51,6 +52,11 @@ def sanitise(html: str) -> str | None:
 def tags_in(html: str) -> int:
     """How many tags the text may hold: every place where one could begin."""
     return sum(1 for _ in _TAG.finditer(html))
+
+
+def escapes_in(html: str) -> int:
+    """How many characters the text holds at which the parser or the writer stops."""
+    return sum(1 for _ in _ESCAPED.finditer(html))
 
 
 def _only_ours(tag: str, attribute: str, value: str) -> str | None:
