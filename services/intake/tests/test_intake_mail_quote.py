@@ -201,3 +201,10 @@ def test_no_line_costs_more_than_its_beginning(unit: str) -> None:
     """A line of a million characters is compared with phrases by its first 300 only."""
     text = unit * (1_000_000 // len(unit))
     assert split_reply(f"{text}\n{text}\n> x").text
+
+
+def test_what_stands_behind_the_beginning_of_a_line_is_not_looked_at() -> None:
+    """Words of an attribution count in the first 300 characters of a line, where programs write them."""
+    for filling, told in ((200, True), (400, False)):
+        text = f"Yes.\n\nOn 2 Mar 2026 {'x' * filling} wrote:\nDoes it?"
+        assert bool(split_reply(text).quoted) is told
