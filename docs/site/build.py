@@ -36,6 +36,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
         "docs/guides/*",
     ),
     "Service levels": ("docs/working-time", "docs/sla-escalation", "docs/sla-simulation"),
+    "Channels": ("docs/mail",),
     "Events": ("docs/events/index", "docs/events/opora.requests", "docs/events/*", "reference/asyncapi"),
     "HTTP": (*(f"reference/{service}" for service in SERVICES), "reference/*"),
     "Operating": ("docs/operations/index", "docs/operations/*"),
