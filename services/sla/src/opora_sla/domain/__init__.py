@@ -4,7 +4,9 @@
 new since the last time, and `explain` says why.
 """
 
-from opora_sla.domain.advance import Case, Decision, History, advance, needs_history, open_case
+from opora_sla.domain.advance import Decision, advance, migrate, needs_history
+from opora_sla.domain.case import Case, History, open_case
+from opora_sla.domain.change import Change, Effect, changes
 from opora_sla.domain.explanation import ExplainedClock, explain
 from opora_sla.domain.facts import CaseFact, case_fact, fact_from_json, fact_to_json
 from opora_sla.domain.fold import fold
@@ -24,10 +26,12 @@ from opora_sla.domain.state import (
 __all__ = [
     "Case",
     "CaseFact",
+    "Change",
     "Clock",
     "ClockKey",
     "Clocks",
     "Decision",
+    "Effect",
     "ExplainedClock",
     "History",
     "Interval",
@@ -37,10 +41,12 @@ __all__ = [
     "Waypoint",
     "advance",
     "case_fact",
+    "changes",
     "explain",
     "fact_from_json",
     "fact_to_json",
     "fold",
+    "migrate",
     "needs_history",
     "open_case",
     "waypoint_from_json",

@@ -45,7 +45,7 @@ async def lock_cases(tx: Transaction, ticket_ids: Collection[UUID]) -> dict[UUID
     rows = await tx.fetch(
         "select * from cases where ticket_id = any($1::uuid[]) order by ticket_id for update", list(ticket_ids)
     )
-    return {row["ticket_id"]: _case(row) for row in rows}
+    return {row["ticket_id"]: case_of_row(row) for row in rows}
 
 
 async def claim_due(tx: Transaction, limit_per_domain: int) -> dict[UUID, tuple[Case, datetime]]:
@@ -67,7 +67,7 @@ async def claim_due(tx: Transaction, limit_per_domain: int) -> dict[UUID, tuple[
         ") as due",
         limit_per_domain,
     )
-    return {row["ticket_id"]: (_case(row), row["judged_by"]) for row in rows}
+    return {row["ticket_id"]: (case_of_row(row), row["judged_by"]) for row in rows}
 
 
 async def claim_blind(
@@ -88,7 +88,7 @@ async def claim_blind(
         judged_by,
         limit_per_partition,
     )
-    return {row["ticket_id"]: (_case(row), row["judged_by"]) for row in rows}
+    return {row["ticket_id"]: (case_of_row(row), row["judged_by"]) for row in rows}
 
 
 async def look(database: Database) -> Outlook:
@@ -179,10 +179,11 @@ async def open_clocks(reader: Reader) -> dict[str, int]:
 async def find_cases(reader: Reader, ticket_ids: Collection[UUID]) -> dict[UUID, Case]:
     """These tickets' cases without their history; those unknown are left out."""
     rows = await reader.fetch("select * from cases where ticket_id = any($1::uuid[])", list(ticket_ids))
-    return {row["ticket_id"]: _case(row) for row in rows}
+    return {row["ticket_id"]: case_of_row(row) for row in rows}
 
 
-def _case(row: Any) -> Case:
+def case_of_row(row: Any) -> Case:
+    """The case in a row of the table, without its history."""
     return Case(
         ticket_id=row["ticket_id"],
         number=row["number"],

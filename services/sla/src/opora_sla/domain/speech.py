@@ -1,0 +1,218 @@
+"""What is said of a ticket's clocks: steps not said yet and outcomes that changed, in the words of the contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from opora_contracts.fact import Fact
+from opora_contracts.sla import (
+    SlaBreached,
+    SlaCancelled,
+    SlaCorrected,
+    SlaEscalated,
+    SlaMet,
+    SlaPaused,
+    SlaResumed,
+    SlaStarted,
+    SlaWarning,
+)
+from opora_contracts.vocabulary import Evidence, Metric, Outcome
+from opora_sla.agreement import Agreement
+from opora_sla.calendar import working_seconds
+from opora_sla.domain.case import Case
+from opora_sla.domain.facts import CaseFact
+from opora_sla.domain.ladder import REPETITIONS
+from opora_sla.domain.state import Clock, ClockKey, Clocks, Step, StepKey, StepName
+
+_ENDS = {StepName.BREACHED: Outcome.BREACHED, StepName.MET: Outcome.MET, StepName.CANCELLED: Outcome.CANCELLED}
+_LATE = "a fact became known after the clock was judged"
+
+
+class Utterance(NamedTuple):
+    """A fact to publish, with the time and the import that it belongs to and the id of the event that caused it."""
+
+    data: Fact
+    time: datetime
+    import_id: str | None
+    cause: str | None
+
+
+def say(
+    fired: AbstractSet[StepKey], known: Mapping[ClockKey, Outcome], clocks: Clocks, speaker: Speaker
+) -> Iterator[Utterance]:
+    """The steps that were not fired yet, as far as they are worth saying, then what changed without one."""
+    told = dict(known)
+    for step in clocks.steps:
+        if step.key in fired:
+            continue
+        key = ClockKey(step.key.metric, step.key.cycle)
+        heard = _outcome_when_said(step.key.name, told.get(key))
+        if heard is None:
+            continue
+        told[key] = heard
+        yield speaker.step(step)
+    now_standing = {clock.key: clock for clock in clocks.clocks}
+    for key, before in told.items():
+        clock = now_standing.get(key)
+        outcome = clock.outcome if clock else Outcome.CANCELLED
+        if outcome is not before or (known.get(key) is before and _moved(speaker.former.get(key), clock)):
+            yield speaker.correction(key, before, outcome, clock)
+
+
+def _moved(former: Clock | None, clock: Clock | None) -> bool:
+    """Whether another version of the agreement gave an open clock another due date or target."""
+    if former is None or clock is None or not clock.open:
+        return False
+    return (former.due_at, former.target_seconds) != (clock.due_at, clock.target_seconds)
+
+
+def _outcome_when_said(name: StepName, known: Outcome | None) -> Outcome | None:
+    """The outcome that the world knows after the step is said, or None when the step is not worth saying any more:
+    after an end nothing goes on, and a changed end is a correction's to say.
+    """
+    match name:
+        case StepName.STARTED:
+            return Outcome.OPEN if known in {None, Outcome.OPEN, Outcome.CANCELLED} else None
+        case StepName.PAUSED | StepName.RESUMED | StepName.ESCALATED:
+            return known if known in {Outcome.OPEN, Outcome.BREACHED} else None
+        case StepName.WARNING:
+            return known if known is Outcome.OPEN else None
+        case _:
+            return _ENDS[name] if known is Outcome.OPEN else None
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Puts steps into the words of the contracts."""
+
+    case: Case
+    """As it was before."""
+    live: bool
+    """Whether it is judged by live time from now on."""
+    facts: Sequence[CaseFact]
+    """Those known of it: all, unless the walk went on."""
+    clocks: Clocks
+    agreement: Agreement
+    now: datetime
+    evidence: Evidence
+    former: Mapping[ClockKey, Clock] = field(default_factory=dict)
+    """The clocks under the version that applied before, when the agreement has changed."""
+
+    def step(self, step: Step) -> Utterance:
+        """The step as a fact: live at `now`, in history at its own instant."""
+        import_id = self._import_of(step)
+        heard_at = step.at if import_id else self.now
+        return Utterance(self._words(step, heard_at, live=import_id is None), heard_at, import_id, step.cause)
+
+    def correction(self, key: ClockKey, before: Outcome, after: Outcome, clock: Clock | None) -> Utterance:
+        """What was said of a clock, and what holds now; None for a clock that there is no more."""
+        data = SlaCorrected(
+            **self._about(key.metric, key.cycle),
+            before=before,
+            after=after,
+            due_at=clock.due_at if clock else None,
+            used_seconds=clock.used_seconds if clock else 0,
+            target_seconds=clock.target_seconds if clock else 0,
+            reason=f"version {self.agreement.version} of the agreement applies now" if self.former else _LATE,
+        )
+        late = max(self.facts, key=lambda fact: fact.sequence)
+        import_id = self._open_import_id
+        return Utterance(data, self.clocks.judged_at if import_id else self.now, import_id, late.event_id)
+
+    def _import_of(self, step: Step) -> str | None:
+        """The import that the step belongs to: all steps of a case in an import, and of one that joined live time in
+        this very batch those that its history had reached.
+        """
+        if self.case.live or not self.live:
+            return self._open_import_id
+        history = [fact.at for fact in self.facts if fact.import_id is not None]
+        return self.case.import_id if history and step.at <= max(history) else None
+
+    @property
+    def _open_import_id(self) -> str | None:
+        return None if self.live else self.case.import_id
+
+    def _about(self, metric: Metric, cycle: int) -> dict[str, Any]:
+        return {
+            "ticket_id": self.case.ticket_id,
+            "metric": metric,
+            "cycle": cycle,
+            "agreement_id": self.case.agreement_id,
+            "agreement_version": self.case.agreement_version,
+        }
+
+    def _words(self, step: Step, heard_at: datetime, *, live: bool) -> Fact:
+        about = self._about(step.key.metric, step.key.cycle)
+        used, target, due_at = step.used_seconds, step.target_seconds, step.due_at
+        match step.key.name:
+            case StepName.STARTED:
+                return SlaStarted(
+                    **about,
+                    started_at=step.started_at,
+                    target_seconds=target,
+                    due_at=due_at,
+                    priority=step.priority,
+                )
+            case StepName.PAUSED:
+                if step.waiting_on is None:
+                    raise ValueError("a clock pauses only on a hold that says whom it waits for")
+                return SlaPaused(**about, paused_at=step.at, waiting_on=step.waiting_on, used_seconds=used)
+            case StepName.RESUMED:
+                waits_on = step.waiting_on if step.key.ordinal < 0 else None
+                return SlaResumed(**about, resumed_at=step.at, used_seconds=used, due_at=due_at, waiting_on=waits_on)
+            case StepName.MET:
+                return SlaMet(**about, stopped_at=step.at, due_at=due_at, used_seconds=used, target_seconds=target)
+            case StepName.CANCELLED:
+                return SlaCancelled(**about, cancelled_at=step.at, used_seconds=used, reason=_why_cancelled(step))
+            case _:
+                return self._alarm(step, heard_at, live=live)
+
+    def _alarm(self, step: Step, heard_at: datetime, *, live: bool) -> Fact:
+        words = self._about(step.key.metric, step.key.cycle) | {
+            "due_at": step.due_at,
+            "detected_at": heard_at,
+            "used_seconds": self._used_at(step, heard_at) if live else step.used_seconds,
+            "target_seconds": step.target_seconds,
+            "priority": step.priority,
+            "assignee": step.assignee,
+            "group": step.group,
+        }
+        if step.key.name is StepName.WARNING:
+            return SlaWarning(**words, **_threshold(step))
+        if step.key.name is StepName.ESCALATED:
+            level, repetition = divmod(step.key.ordinal, REPETITIONS)
+            tell = self.agreement.terms[step.key.metric].rungs[level - 1].tell
+            missed = step.due_at is not None and step.due_at <= step.at
+            return SlaEscalated(**words, level=level, repetition=repetition, tell=tell, breached=missed)
+        return SlaBreached(**words, evidence=self.evidence)
+
+    def _used_at(self, step: Step, detected_at: datetime) -> int:
+        """Working time until the clock's stop or `detected_at`, which is later than what was judged by the lag of the
+        evidence: for that moment the clock is taken to go on as it stands.
+        """
+        key = ClockKey(step.key.metric, step.key.cycle)
+        clock = next(clock for clock in self.clocks.clocks if clock.key == key)
+        if not clock.running:
+            return clock.used_seconds
+        return clock.used_seconds + int(
+            working_seconds(self.agreement.calendar, self.clocks.judged_at, detected_at),
+        )
+
+
+def _threshold(step: Step) -> dict[str, int]:
+    """At which use a warning is given: at a percentage, or at the percentage that a length of time left makes."""
+    if step.key.ordinal > 0:
+        return {"percent": step.key.ordinal}
+    left_seconds = -step.key.ordinal
+    percent = 100 * (step.target_seconds - left_seconds) // step.target_seconds
+    return {"percent": min(99, max(1, percent)), "left_seconds": left_seconds}
+
+
+def _why_cancelled(step: Step) -> str:
+    if step.key.metric is Metric.NEXT_RESPONSE:
+        return "the ticket was resolved, closed or reassessed before an answer was due"
+    return "the agreement has no target for the new priority"

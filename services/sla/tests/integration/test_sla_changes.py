@@ -1,0 +1,110 @@
+"""Agreements that change under open tickets, on a running sla."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from opora_chassis.testing import wait_until
+from opora_contracts.sla import SlaCorrected
+from opora_contracts.vocabulary import Outcome
+from opora_sla.changes import carry_on
+
+DOCUMENT: dict[str, Any] = {
+    "name": "Short",
+    "metrics": {"resolution": {"targets": {"P1": {"hours": 30}}, "warn_at_percent": [50]}},
+    "conditions": {"external_source": ["log"]},
+}
+LONGER = DOCUMENT | {"metrics": {"resolution": {"targets": {"P1": {"hours": 40}}, "warn_at_percent": [50]}}}
+
+
+async def agree(desk: Any) -> str:
+    answer = await desk.service.client.post("/v1/agreements", json=DOCUMENT)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+async def post(desk: Any, path: str, body: dict[str, Any], status: int = 201) -> dict[str, Any]:
+    answer = await desk.service.client.post(path, json=body)
+    assert answer.status_code == status, answer.text
+    return dict(answer.json())
+
+
+async def finished(desk: Any, agreement_id: str, change_id: str) -> dict[str, Any]:
+    """The request once it is carried out."""
+    seen: dict[str, Any] = {}
+
+    async def done() -> bool:
+        seen.update(await desk.get(f"/v1/agreements/{agreement_id}/changes/{change_id}"))
+        return seen["finished_at"] is not None
+
+    await wait_until(done)
+    return seen
+
+
+async def test_open_tickets_go_over_when_that_is_asked_for(sla: Any) -> None:
+    """A revision alone changes nothing for them; the preview foretells what the request does, and each is told once."""
+    async with sla() as desk:
+        agreement_id = await agree(desk)
+        old = await desk.create(external_source="log")
+        young = await desk.create(10, external_source="log")
+        await desk.taken_in(young)
+        answer = await desk.service.client.put(f"/v1/agreements/{agreement_id}", json=LONGER)
+        assert answer.json()["version"] == 2
+        foreseen = await post(desk, f"/v1/agreements/{agreement_id}/preview", {"document": LONGER}, 200)
+        kept = await desk.get(f"/v1/tickets/{old}")
+        asked = await post(desk, f"/v1/agreements/{agreement_id}/changes", {"created_from": desk.at(5).isoformat()})
+        first = await finished(desk, agreement_id, asked["id"])
+        told = await desk.told(young, 2)
+        everything = await post(desk, f"/v1/agreements/{agreement_id}/changes", {})
+        second = await finished(desk, agreement_id, everything["id"])
+        views = [await desk.get(f"/v1/tickets/{ticket_id}") for ticket_id in (old, young)]
+        listed = await desk.get(f"/v1/agreements/{agreement_id}/changes")
+
+    assert foreseen["effects"] == {"due_later": 2}
+    assert {change["ticket_id"] for change in foreseen["changes"]} == {str(old), str(young)}
+    assert kept["agreement"]["version"] == 1
+    assert (first["examined"], first["migrated"], first["effects"]) == (2, 1, {"due_later": 1})
+    assert (second["examined"], second["migrated"], second["effects"]) == (1, 1, {"due_later": 1})
+    correction = told[1].data
+    assert isinstance(correction, SlaCorrected)
+    assert (correction.before, correction.after, correction.due_at) == (Outcome.OPEN, Outcome.OPEN, desk.at(50))
+    assert [view["agreement"]["version"] for view in views] == [2, 2]
+    assert [one["id"] for one in listed["items"]] == [asked["id"], everything["id"]]
+
+
+async def test_a_change_goes_on_behind_its_last_batch(sla: Any) -> None:
+    """Batch by batch, whoever takes the next one, and no ticket twice; what fails leaves nothing half done."""
+    async with sla(roles=frozenset({"serve", "consume", "relay"})) as desk:
+        agreement_id = await agree(desk)
+        tickets = [await desk.create(external_source="log") for _ in range(5)]
+        for ticket_id in tickets:
+            await desk.taken_in(ticket_id)
+        await desk.service.client.put(f"/v1/agreements/{agreement_id}", json=LONGER)
+        asked = await post(desk, f"/v1/agreements/{agreement_id}/changes", {})
+        path = f"/v1/agreements/{agreement_id}/changes/{asked['id']}"
+        progress = []
+        for _ in range(4):
+            async with desk.database.transaction() as tx:
+                await carry_on(tx, batch=2)
+            seen = await desk.get(path)
+            progress.append((seen["examined"], seen["finished_at"] is not None))
+        told = [len(await desk.told(ticket_id, 2)) for ticket_id in tickets]
+
+    assert progress == [(2, False), (4, False), (5, True), (5, True)]
+    assert told == [2] * 5
+
+
+async def test_what_cannot_be_changed_is_refused_with_what_to_do(sla: Any) -> None:
+    """An agreement that does not exist, a version that does not, and one that has only its first."""
+    async with sla() as desk:
+        agreement_id = await agree(desk)
+        path = f"/v1/agreements/{agreement_id}"
+        only = await post(desk, f"{path}/changes", {}, 422)
+        await post(desk, f"{path}/changes", {"to_version": 7}, 404)
+        await post(desk, f"/v1/agreements/{UUID(int=9)}/changes", {}, 404)
+        await post(desk, f"/v1/agreements/{UUID(int=9)}/preview", {"document": LONGER}, 404)
+        await post(desk, f"{path}/preview", {"document": LONGER, "limit": 501}, 422)
+        await post(desk, f"{path}/preview", {"document": LONGER, "cursor": "x"}, 400)
+
+    assert "Revise the agreement first" in only["detail"]
