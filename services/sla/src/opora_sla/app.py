@@ -1,5 +1,6 @@
 """How sla is put together. The only module that knows all parts."""
 
+from functools import partial
 from pathlib import Path
 
 from opora_chassis.consume import Subscription
@@ -10,6 +11,7 @@ from opora_contracts.tickets import TicketFact
 from opora_contracts.topics import TICKETS
 from opora_sla.api import router
 from opora_sla.handlers import follow_marks, follow_tickets
+from opora_sla.late_clocks import watch_late_clocks
 from opora_sla.settings import SlaSettings
 from opora_sla.timers import ClockWatch
 
@@ -20,7 +22,10 @@ def compose(platform: Platform) -> Parts:
     return Parts(
         routers=(router,),
         subscriptions=(Subscription(TICKETS, follow_tickets, facts),),
-        loops=(Loop("clocks", ClockWatch(platform).run),),
+        loops=(
+            Loop("clocks", ClockWatch(platform).run),
+            Loop("late_clocks", partial(watch_late_clocks, platform=platform)),
+        ),
         follow_marks=FollowMarks(TICKETS, follow_marks),
     )
 
