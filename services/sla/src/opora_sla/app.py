@@ -12,6 +12,7 @@ from opora_contracts.topics import TICKETS
 from opora_sla.api import router
 from opora_sla.handlers import follow_marks, follow_tickets
 from opora_sla.late_clocks import watch_late_clocks
+from opora_sla.reports_api import router as reports_router
 from opora_sla.settings import SlaSettings
 from opora_sla.timers import ClockWatch
 
@@ -20,7 +21,7 @@ def compose(platform: Platform) -> Parts:
     """The parts of sla on this platform."""
     facts = tuple(fact for fact in TICKETS.types if issubclass(fact, TicketFact))
     return Parts(
-        routers=(router,),
+        routers=(router, reports_router),
         subscriptions=(Subscription(TICKETS, follow_tickets, facts),),
         loops=(
             Loop("clocks", ClockWatch(platform).run),
