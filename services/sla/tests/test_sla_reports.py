@@ -28,6 +28,7 @@ from opora_sla.reporting import (
     standing_at,
     standings,
     told_apart,
+    waits_between,
     ways_until,
     wilson_interval,
 )
@@ -137,6 +138,13 @@ def test_a_ticket_stands_as_its_latest_fact_left_it() -> None:
     ]
     with pytest.raises(ValueError, match=r"begin with ticket\.created"):
         standings(early[1:])
+
+
+def test_a_stretch_names_everybody_who_was_waited_for() -> None:
+    """Each once, the one at its beginning included and the one at its end not."""
+    found = standings(LATE)
+    stretches = {(0, 1): [], (1, 3): [THIRD_PARTY], (2, 24.5): [THIRD_PARTY, CUSTOMER], (24.5, 26): []}
+    assert {(begin, end): waits_between(found, after(begin), after(end)) for begin, end in stretches} == stretches
 
 
 def test_steps_go_as_intake_takes_them() -> None:

@@ -52,6 +52,10 @@ COMMANDS = (
     ["sla", "calendar", "eval"],
     ["sla", "agreements", "lint"],
     ["sla", "simulate"],
+    ["sla", "report", "compliance"],
+    ["sla", "report", "breaches"],
+    ["sla", "report", "pauses"],
+    ["sla", "explain"],
 )
 
 

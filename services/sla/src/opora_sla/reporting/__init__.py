@@ -3,7 +3,7 @@
 from opora_sla.reporting.causes import Causes, CauseShare, Way, told_apart, ways_until
 from opora_sla.reporting.ledger import Pause, pauses
 from opora_sla.reporting.shares import wilson_interval
-from opora_sla.reporting.standing import Standing, standing_at, standings
+from opora_sla.reporting.standing import Standing, standing_at, standings, waits_between
 from opora_sla.reporting.written import BREACH_COLUMNS, COMPLIANCE_COLUMNS, PAUSE_COLUMNS, csv_text
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "standing_at",
     "standings",
     "told_apart",
+    "waits_between",
     "ways_until",
     "wilson_interval",
 ]

@@ -58,6 +58,12 @@ def standing_at(found: Sequence[Standing], at: datetime) -> Standing:
     return found[max(0, bisect_right(found, at, key=lambda standing: standing.at) - 1)]
 
 
+def waits_between(found: Sequence[Standing], from_at: datetime, to_at: datetime) -> list[WaitingOn]:
+    """Whom the ticket was on hold for at any time in [from, to), each once, in the order of their first wait."""
+    within = [standing_at(found, from_at), *(standing for standing in found if from_at < standing.at < to_at)]
+    return list(dict.fromkeys(each.waiting_on for each in within if each.waiting_on is not None))
+
+
 def _after(standing: Standing, fact: CaseFact) -> Standing:
     match fact.kind:
         case "held":
