@@ -20,23 +20,29 @@ from opora_sla.reporting import (
     BREACH_COLUMNS,
     COMPLIANCE_COLUMNS,
     PAUSE_COLUMNS,
+    TIME_COLUMNS,
     Causes,
     Pause,
+    Stay,
+    Times,
     Way,
     csv_text,
     pauses,
     standing_at,
     standings,
+    stays,
     told_apart,
     waits_between,
     ways_until,
     wilson_interval,
 )
 from opora_sla.reporting.causes import By
+from opora_sla.reporting.times import Place
 from opora_sla.reports_views import (
     BreachReport,
     ComplianceReport,
     PauseView,
+    TimeReport,
     compliance_report,
     pause_view,
 )
@@ -219,6 +225,40 @@ def test_causes_of_many_clocks_are_shares_with_their_n() -> None:
         ]
 
 
+@pytest.mark.parametrize(
+    ("by", "expected"),
+    [
+        ("step", [("received", 0.5, 0.5), ("assessed", 25.5, 2.5)]),
+        ("group", [("Desk", 3.25, 1.25), ("Network", 22.75, 1.75)]),
+    ],
+)
+def test_a_ticket_s_time_is_told_by_step_and_by_group(by: Place, expected: list[tuple[str, float, float]]) -> None:
+    """By the wall, and in hand: working time without the holds, until the resolution. What goes on is left out."""
+    found = stays(LATE, agreed().calendar, by)
+    assert [(stay.key, stay.elapsed_us / HOUR / 1e6, stay.handled_us / HOUR / 1e6) for stay in found] == expected
+    # Reopened, it is received again and with its last group: neither stay is over.
+    reopened = stays([*LATE, *story((27, "reopened"))], agreed().calendar, by)
+    assert [stay.key for stay in reopened] == [key for key, *_ in expected if key not in {"received", "Network"}] + (
+        ["resolved"] if by == "step" else []
+    )
+
+
+def test_times_of_many_tickets_have_their_percentiles() -> None:
+    """Of ten tickets the fifth and the ninth smallest; steps come as the process has them, no group comes last."""
+    times = Times("step")
+    for number in range(10, 0, -1):
+        times.take([Stay("assessed", number * 2_000_000, number * 1_000_000), Stay("received", 1_000_000, 0)])
+    times.take([])
+    assert times.tickets == 11
+    assert times.rows() == [
+        ("received", 10, [1, 1, 1, 1], [0, 0, 0, 0], 0),
+        ("assessed", 10, [10, 18, 20, 20], [5, 9, 10, 10], 55),
+    ]
+    groups = Times("group")
+    groups.take([Stay(None, 1, 1), Stay("b", 1, 1), Stay("a", 1, 1)])
+    assert [row.key for row in groups.rows()] == ["a", "b", None]
+
+
 def test_a_pause_shortly_before_the_due_date_is_flagged() -> None:
     """Half an hour of working time was left: flagged at 1,800 s, not at 1,799. The hold that pauses nothing is none."""
     (pause,) = ledger(LATE, agreed(), 30)
@@ -338,8 +378,9 @@ def test_csv_is_as_rfc_4180_has_it() -> None:
         (COMPLIANCE_COLUMNS, ComplianceReport(**reports_examples.COMPLIANCE).rows[0]),
         (BREACH_COLUMNS, BreachReport(**reports_examples.BREACHES).rows[0]),
         (PAUSE_COLUMNS, PauseView(**reports_examples.PAUSE)),
+        (TIME_COLUMNS, TimeReport(**reports_examples.TIMES).rows[0]),
     ],
-    ids=["compliance", "breaches", "pauses"],
+    ids=["compliance", "breaches", "pauses", "times"],
 )
 def test_a_sheet_has_a_column_for_each_field(columns: tuple[str, ...], row: Any) -> None:
     """What the JSON says the CSV says too, in the same order."""

@@ -54,6 +54,7 @@ COMMANDS = (
     ["sla", "simulate"],
     ["sla", "report", "compliance"],
     ["sla", "report", "breaches"],
+    ["sla", "report", "times"],
     ["sla", "report", "pauses"],
     ["sla", "explain"],
 )

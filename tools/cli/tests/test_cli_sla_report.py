@@ -34,6 +34,7 @@ ANSWERS: dict[str, Any] = {
     "&from=2026-03-01T00%3A00%3A00%2B00%3A00&to=2026-04-01T00%3A00%3A00%2B00%3A00": reports_examples.COMPLIANCE,
     "/v1/reports/breaches?by=step&limit=1000": reports_examples.BREACHES
     | {"by": "step", "counted_with": {"assessed": ["diagnosed", "planned"]}},
+    "/v1/reports/times?by=step&limit=1000": reports_examples.TIMES | {"examined": 100},
     PAUSES: {"items": [reports_examples.PAUSE], "next_cursor": "more"},
     "/v1/reports/pauses?limit=200&cursor=more&shortly_before_seconds=1800": {"items": [OTHER], "next_cursor": None},
     f"/v1/tickets/{TICKET}/timeline?limit=200": {
@@ -96,6 +97,20 @@ def test_causes_of_breaches_are_told_with_what_they_rest_on(asked: list[str]) ->
         b"metric,cause,n,largest_in,spent_seconds,share",
         b"resolution,us_outside_hours,5,3,201600,0.56",
     ]
+
+
+def test_times_are_told_by_the_wall_and_in_hand(asked: list[str]) -> None:
+    """With how many tickets they rest on."""
+    lines = cells(told("report", "times"))
+    assert (
+        "assessed 121 2 h 35 min 25 h 30 min 49 h 120 h 1 h 23 min 3 h 15 min 3 h 55 min 5 h 45 min 206 h 11 min 40 s"
+        in lines
+    )
+    assert "130 tickets, 100 of them looked at (a sample: give a larger --limit)" in lines
+    assert "counted with resolved: verified, whose facts sla does not keep" in lines
+    assert told("report", "times", "--csv").splitlines()[1] == (
+        "assessed,121,9300,91800,176400,432000,4980,11700,14100,20700,742300"
+    )
 
 
 def test_the_ledger_says_who_paused(asked: list[str]) -> None:

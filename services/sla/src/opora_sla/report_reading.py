@@ -13,8 +13,9 @@ from opora_chassis.database import Database
 from opora_contracts.vocabulary import Metric, Outcome
 from opora_sla.domain import ClockKey
 from opora_sla.reading import Reading, read_tickets
-from opora_sla.reporting import Causes, Pause, pauses, ways_until
+from opora_sla.reporting import Causes, Pause, Times, pauses, stays, ways_until
 from opora_sla.reporting.causes import By
+from opora_sla.reporting.times import Place
 from opora_sla.store import causes as cause_store
 from opora_sla.store.compliance import Window
 
@@ -74,6 +75,17 @@ async def breach_causes(database: Database, window: Window, metric: Metric | Non
         for reading in await read_tickets(database, portion):
             _take(causes, reading, drawn[reading.case.ticket_id], by)
     return BreachCauses(breached, causes)
+
+
+async def ticket_times(database: Database, window: Window, by: Place, limit: int) -> tuple[Times, int]:
+    """How long tickets were where, of which a clock started in the window: at most `limit` of so many."""
+    drawn, tickets = await cause_store.sample_tickets(database, window, limit)
+    times = Times(by)
+    ids = iter(drawn)
+    while portion := list(islice(ids, _TICKETS_AT_ONCE)):
+        for reading in await read_tickets(database, portion):
+            times.take(stays(reading.facts, reading.agreement.calendar, by))
+    return times, tickets
 
 
 async def pause_ledger(

@@ -1,4 +1,4 @@
-"""The reports of sla over HTTP: compliance, causes of breaches, the pause ledger. As JSON, or as CSV for a sheet."""
+"""The reports of sla over HTTP: compliance, causes of breaches, times, the pause ledger; as JSON or CSV."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from opora_contracts.fact import Instant
 from opora_contracts.vocabulary import Metric
 from opora_sla import reports_examples as examples
 from opora_sla.api_examples import page
-from opora_sla.report_reading import LedgerPlace, breach_causes, pause_ledger
-from opora_sla.reporting import BREACH_COLUMNS, COMPLIANCE_COLUMNS, PAUSE_COLUMNS, csv_text
+from opora_sla.report_reading import LedgerPlace, breach_causes, pause_ledger, ticket_times
+from opora_sla.reporting import BREACH_COLUMNS, COMPLIANCE_COLUMNS, PAUSE_COLUMNS, TIME_COLUMNS, csv_text
 from opora_sla.reporting.causes import By
+from opora_sla.reporting.times import Place
 from opora_sla.reports_views import (
     BreachReport,
     ComplianceReport,
     PauseView,
+    TimeReport,
     breach_report,
     compliance_report,
     pause_view,
+    time_report,
 )
 from opora_sla.store.compliance import Dimension, Window, agreement_names, compliance
 
@@ -44,6 +47,7 @@ Rows = Annotated[int, Query(ge=1, le=5_000, description="How many rows there are
 Clocks = Annotated[
     int, Query(ge=1, le=5_000, description="Of how many clocks the causes are looked at; of more, of a sample.")
 ]
+Tickets = Annotated[int, Query(ge=1, le=5_000, description="How many tickets are looked at; of more, a sample.")]
 ShortlyBefore = Annotated[
     int,
     Query(
@@ -116,6 +120,32 @@ async def report_breaches(
     window = Window(from_at, to_at)
     report = breach_report(await breach_causes(platform.database, window, metric, by, limit), by, metric, window)
     return _csv(BREACH_COLUMNS, report.rows) if form == "csv" else report
+
+
+@router.get(
+    "/times",
+    response_model=TimeReport,
+    responses=_also_csv(TIME_COLUMNS, *examples.TIMES["rows"]),
+    summary="Report the time in each step or with each group",
+)
+@shown(examples.TIMES)
+async def report_times(
+    platform: PlatformDependency,
+    _caller: MayRead,
+    *,
+    by: Place = "step",
+    from_at: From = None,
+    to_at: To = None,
+    limit: Tickets = 1_000,
+    form: Format = "json",
+) -> Response | TimeReport:
+    """How long tickets were in each step, or in hand with each group, of which a clock started in [from, to).
+
+    Stays that have ended, summed up for each ticket. A group has a ticket in hand until it is resolved.
+    """
+    window = Window(from_at, to_at)
+    report = time_report(*await ticket_times(platform.database, window, by, limit), by, window)
+    return _csv(TIME_COLUMNS, report.rows) if form == "csv" else report
 
 
 @router.get(

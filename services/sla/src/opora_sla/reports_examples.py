@@ -62,6 +62,23 @@ BREACHES: Json = {
         },
     ],
 }
+TIMES: Json = {
+    "by": "step",
+    "from_at": "2026-03-01T00:00:00Z",
+    "to_at": "2026-04-01T00:00:00Z",
+    "tickets": 130,
+    "examined": 130,
+    "counted_with": {"assessed": ["diagnosed", "planned"], "resolved": ["verified"]},
+    "rows": [
+        {
+            "key": "assessed",
+            "n": 121,
+            "elapsed_seconds": {"p50": 9300, "p90": 91800, "p95": 176400, "p99": 432000},
+            "handled_seconds": {"p50": 4980, "p90": 11700, "p95": 14100, "p99": 20700},
+            "handled_seconds_sum": 742300,
+        }
+    ],
+}
 PAUSE: Json = {
     "ticket_id": "018f3a52-9b3c-7c5e-9d8c-2f6a41b7e003",
     "number": "OP-1042",

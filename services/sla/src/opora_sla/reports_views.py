@@ -9,8 +9,9 @@ from uuid import UUID
 
 from opora_contracts.vocabulary import Metric, Priority, Step, WaitingOn
 from opora_sla.report_reading import BreachCauses, LedgerLine
-from opora_sla.reporting import told_apart, wilson_interval
+from opora_sla.reporting import Times, told_apart, wilson_interval
 from opora_sla.reporting.causes import By
+from opora_sla.reporting.times import Place
 from opora_sla.store.compliance import Compliance, ComplianceTable, Dimension, Window
 from opora_sla.views import View
 
@@ -114,6 +115,44 @@ class BreachReport(View):
     """In the order of the metrics, the greatest share first."""
 
 
+class Percentiles(View):
+    """By nearest rank: each value occurred."""
+
+    p50: int
+    p90: int
+    p95: int
+    p99: int
+
+
+class TimeRowView(View):
+    """How long tickets were in one step, or with one group."""
+
+    key: str | None
+    """The step, or the group's name; null for no group."""
+    n: int
+    """Tickets that were there and have gone on."""
+    elapsed_seconds: Percentiles
+    """By the wall, nights and holds included."""
+    handled_seconds: Percentiles
+    """Working time by the tickets' calendars, without the time on hold."""
+    handled_seconds_sum: int
+
+
+class TimeReport(View):
+    """How long tickets were where, of which a clock started in [from, to)."""
+
+    by: Place
+    from_at: datetime | None
+    to_at: datetime | None
+    tickets: int
+    examined: int
+    """Where these are fewer, the rows rest on a sample, drawn by a hash of the tickets' ids."""
+    counted_with: dict[Step, list[Step]]
+    """By step: steps whose facts are not kept, under the step that they are counted with. Empty otherwise."""
+    rows: list[TimeRowView]
+    """By step in the order of the process, by group in that of the names."""
+
+
 class PauseView(View):
     """One pause of one clock. Seconds are working time under the agreement's calendar."""
 
@@ -167,7 +206,6 @@ def compliance_report(
 
 def breach_report(found: BreachCauses, by: By, metric: Metric | None, window: Window) -> BreachReport:
     """The causes for the wire."""
-    counted_with = {step: list(others) for step, others in told_apart().items() if others} if by == "step" else {}
     return BreachReport(
         by=by,
         metric=metric,
@@ -178,10 +216,32 @@ def breach_report(found: BreachCauses, by: By, metric: Metric | None, window: Wi
             for each in Metric
             if each in found.breached
         ],
-        counted_with=counted_with,
+        counted_with=_counted_with() if by == "step" else {},
         rows=[
             CauseRow.model_validate(share._replace(share=round(share.share, _SHARE_DIGITS)))
             for share in found.causes.shares()
+        ],
+    )
+
+
+def time_report(times: Times, tickets: int, by: Place, window: Window) -> TimeReport:
+    """The stays for the wire."""
+    return TimeReport(
+        by=by,
+        from_at=window.from_at,
+        to_at=window.to_at,
+        tickets=tickets,
+        examined=times.tickets,
+        counted_with=_counted_with() if by == "step" else {},
+        rows=[
+            TimeRowView(
+                key=row.key,
+                n=row.n,
+                elapsed_seconds=Percentiles(**_named(row.elapsed_seconds)),
+                handled_seconds=Percentiles(**_named(row.handled_seconds)),
+                handled_seconds_sum=row.handled_seconds_sum,
+            )
+            for row in times.rows()
         ],
     )
 
@@ -191,6 +251,10 @@ def pause_view(line: LedgerLine) -> PauseView:
     key, *said = line.pause
     fields = dict(zip(line.pause._fields[1:], said, strict=True))
     return PauseView(ticket_id=line.ticket_id, number=line.number, metric=key.metric, cycle=key.cycle, **fields)
+
+
+def _counted_with() -> dict[Step, list[Step]]:
+    return {step: list(others) for step, others in told_apart().items() if others}
 
 
 def _compliance_row(row: Compliance, names: Mapping[str, str]) -> ComplianceRow:

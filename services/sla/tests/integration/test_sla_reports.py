@@ -11,7 +11,7 @@ from opora_chassis.identifiers import new_id
 from opora_contracts.tickets import TicketHeld, TicketReplied, TicketResolved, TicketResumed
 from opora_contracts.vocabulary import AuthorKind, Channel, Metric, ResolutionCode, WaitingOn
 from opora_sla.agreement import DEFAULT_AGREEMENT_ID
-from opora_sla.reporting import BREACH_COLUMNS, COMPLIANCE_COLUMNS, PAUSE_COLUMNS
+from opora_sla.reporting import BREACH_COLUMNS, COMPLIANCE_COLUMNS, PAUSE_COLUMNS, TIME_COLUMNS
 from opora_sla.store.gauges import at_risk_clocks, breached_open_clocks
 
 from .conftest import Desk, DeskRunner
@@ -139,6 +139,29 @@ async def test_the_causes_of_breaches(sla: DeskRunner) -> None:
     assert later["metrics"] == [{"metric": "resolution", "breached": 1, "examined": 1}]
     assert (nothing["metrics"], nothing["rows"]) == ([], [])
     assert sheet.text.splitlines()[0] == ",".join(BREACH_COLUMNS)
+
+
+async def test_the_time_in_steps_and_with_groups(sla: DeskRunner) -> None:
+    """Of the two tickets that were resolved: an hour and seven by the wall, an hour and four in hand."""
+    async with sla() as desk:
+        await a_day_s_work(desk)
+        steps = await desk.get("/v1/reports/times")
+        groups = await desk.get("/v1/reports/times", by="group")
+        sampled = await desk.get("/v1/reports/times", limit=2)
+        later = await desk.get("/v1/reports/times", **{"from": desk.at(0.5).isoformat()})
+        sheet = await desk.service.client.get("/v1/reports/times", params={"format": "csv"})
+
+    assert (steps["tickets"], steps["examined"]) == (3, 3)
+    (received,) = steps["rows"]
+    assert (received["key"], received["n"], received["handled_seconds_sum"]) == ("received", 2, 5 * HOUR)
+    assert (received["elapsed_seconds"]["p50"], received["elapsed_seconds"]["p90"]) == (HOUR, 7 * HOUR)
+    assert [(row["key"], row["n"], row["handled_seconds"]["p50"]) for row in groups["rows"]] == [
+        ("=Desk", 1, HOUR),
+        ("Network", 1, 4 * HOUR),
+    ]
+    assert (sampled["tickets"], sampled["examined"]) == (3, 2)
+    assert (later["tickets"], later["rows"]) == (1, [])
+    assert sheet.text.splitlines()[0] == ",".join(TIME_COLUMNS)
 
 
 async def test_the_pause_ledger_in_pages(sla: DeskRunner) -> None:

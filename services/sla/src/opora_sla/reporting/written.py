@@ -26,6 +26,13 @@ COMPLIANCE_COLUMNS = (
     *(f"used_share_{percentile}" for percentile in _PERCENTILES),
 )
 BREACH_COLUMNS = ("metric", "cause", "n", "largest_in", "spent_seconds", "share")
+TIME_COLUMNS = (
+    "key",
+    "n",
+    *(f"elapsed_seconds_{percentile}" for percentile in _PERCENTILES[1:]),
+    *(f"handled_seconds_{percentile}" for percentile in _PERCENTILES[1:]),
+    "handled_seconds_sum",
+)
 PAUSE_COLUMNS = (
     "ticket_id",
     "number",

@@ -1,4 +1,4 @@
-"""Which clocks the reports on breaches and pauses look at."""
+"""Which clocks and tickets the reports look at that need their facts."""
 
 from __future__ import annotations
 
@@ -46,6 +46,21 @@ async def sample_breached(
     for row in rows:
         drawn.setdefault(row["ticket_id"], []).append(ClockKey(Metric(row["metric"]), row["cycle"]))
     return drawn
+
+
+async def sample_tickets(database: Database, window: Window, limit: int) -> tuple[list[UUID], int]:
+    """Tickets of which a clock started in the window, all or as many as the limit, drawn as above; and how many."""
+    # Plan: one pass over clocks, a hash of their tickets, and a heap of `limit` rows.
+    rows = await database.fetch(
+        "select ticket_id, count(*) over () as tickets from ("
+        "  select distinct ticket_id from clocks"
+        "  where ($1::timestamptz is null or started_at >= $1) and ($2::timestamptz is null or started_at < $2)"
+        ") as started order by md5(ticket_id::text), ticket_id limit $3",
+        window.from_at,
+        window.to_at,
+        limit,
+    )
+    return [row["ticket_id"] for row in rows], rows[0]["tickets"] if rows else 0
 
 
 async def paused_tickets(

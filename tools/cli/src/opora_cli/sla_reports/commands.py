@@ -36,6 +36,13 @@ class Cause(StrEnum):
     GROUP = "group"
 
 
+class Place(StrEnum):
+    """Where tickets spend their time."""
+
+    STEP = "step"
+    GROUP = "group"
+
+
 From = Annotated[
     str | None, typer.Option("--from", metavar="TIME|DATE", help="The first instant that counts; a date is in UTC.")
 ]
@@ -106,6 +113,37 @@ def breaches(
         _print_csv(BREACH_COLUMNS, found["rows"])
     else:
         print_breaches(found, out)
+
+
+@report_app.command()
+def times(
+    *,
+    by: Annotated[Place, typer.Option(help="In which step, or in hand with which group.")] = Place.STEP,
+    begin: From = None,
+    end: To = None,
+    limit: Annotated[
+        int, typer.Option(min=1, max=5_000, help="Look at so many tickets; of more, at a sample.")
+    ] = 1_000,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+    directory: Directory = DEFAULT_DIRECTORY,
+) -> None:
+    """How long tickets were in each step, or each group had them in hand, of which a clock started in [--from, --to).
+
+    JSON and CSV are what GET /v1/reports/times of sla answers. Exit codes: 0 done, 2 wrong usage, 3 no platform runs.
+    """
+    from opora_cli.sla_reports.asking import report
+    from opora_cli.sla_reports.tables import print_times
+    from opora_sla.reporting import TIME_COLUMNS
+
+    _one_form(as_json=as_json, as_csv=as_csv)
+    found = run(report(read_endpoints(directory), "times", by=by.value, limit=limit, **_window(begin, end)))
+    if as_json:
+        print_json(found)
+    elif as_csv:
+        _print_csv(TIME_COLUMNS, found["rows"])
+    else:
+        print_times(found, out)
 
 
 @report_app.command()

@@ -54,8 +54,27 @@ def print_breaches(report: Mapping[str, Any], out: Console) -> None:
     for each in report["metrics"]:
         sampled = "" if each["examined"] == each["breached"] else " (a sample: give a larger --limit)"
         out.print(f"{each['metric']}: {each['breached']:,} breached, {each['examined']:,} of them looked at{sampled}")
-    for step, others in report["counted_with"].items():
-        out.print(f"counted with {step}: {', '.join(others)}, whose facts sla does not keep")
+    _print_counted_with(report["counted_with"], out)
+
+
+def print_times(report: Mapping[str, Any], out: Console) -> None:
+    """By the wall and in hand, with what they rest on."""
+    table = Table(title=f"time of tickets by {report['by']}, where they have gone on", title_justify="left")
+    _columns(table, report["by"])
+    _columns(table, "tickets", "by the wall: 50 %", "90 %", "95 %", "99 %", justify=_RIGHT)
+    _columns(table, "in hand: 50 %", "90 %", "95 %", "99 %", "sum", justify=_RIGHT)
+    for row in report["rows"]:
+        table.add_row(
+            row["key"] or "none",
+            f"{row['n']:,}",
+            *(duration(seconds) for seconds in row["elapsed_seconds"].values()),
+            *(duration(seconds) for seconds in row["handled_seconds"].values()),
+            duration(row["handled_seconds_sum"]),
+        )
+    out.print(table)
+    sampled = "" if report["examined"] == report["tickets"] else " (a sample: give a larger --limit)"
+    out.print(f"{report['tickets']:,} tickets, {report['examined']:,} of them looked at{sampled}")
+    _print_counted_with(report["counted_with"], out)
 
 
 def print_pauses(pauses: Sequence[Mapping[str, Any]], shortly_before_seconds: int, out: Console, *, more: bool) -> None:
@@ -88,6 +107,11 @@ def print_pauses(pauses: Sequence[Mapping[str, Any]], shortly_before_seconds: in
 def moment(text: str) -> str:
     """An RFC 3339 time in UTC, to the second, as people read it."""
     return text[:19].replace("T", " ")
+
+
+def _print_counted_with(counted_with: Mapping[str, Sequence[str]], out: Console) -> None:
+    for step, others in counted_with.items():
+        out.print(f"counted with {step}: {', '.join(others)}, whose facts sla does not keep")
 
 
 def _columns(table: Table, *headings: str, justify: Any = _LEFT) -> None:
