@@ -14,7 +14,8 @@ import pytest
 from opora_contracts.vocabulary import AuthorKind, Metric, Priority, Step, WaitingOn
 from opora_sla import reports_examples
 from opora_sla.agreement import Agreement, AgreementDocument, read_agreement
-from opora_sla.domain import CaseFact, fold
+from opora_sla.domain import Case, CaseFact, fold
+from opora_sla.reading import Reading
 from opora_sla.report_reading import LedgerLine
 from opora_sla.reporting import (
     BREACH_COLUMNS,
@@ -47,6 +48,7 @@ from opora_sla.reports_views import (
     pause_view,
 )
 from opora_sla.store.compliance import Compliance, ComplianceTable, Window
+from opora_sla.views import explained_view
 
 P1, P3 = Priority.P1, Priority.P3
 CUSTOMER, THIRD_PARTY, CHANGE = WaitingOn.CUSTOMER, WaitingOn.THIRD_PARTY, WaitingOn.CHANGE
@@ -151,6 +153,39 @@ def test_a_stretch_names_everybody_who_was_waited_for() -> None:
     found = standings(LATE)
     stretches = {(0, 1): [], (1, 3): [THIRD_PARTY], (2, 24.5): [THIRD_PARTY, CUSTOMER], (24.5, 26): []}
     assert {(begin, end): waits_between(found, after(begin), after(end)) for begin, end in stretches} == stretches
+    at_once = standings(story((0, "created", P1), (1, "held", CHANGE), (1, "held", CUSTOMER), (2, "resumed")))
+    assert waits_between(at_once, after(0), after(3)) == [CUSTOMER]
+
+
+def test_an_explanation_names_whom_each_interval_waited_for() -> None:
+    """Also where the clock went on meanwhile."""
+    agreement = agreed()
+    case = Case(
+        ticket_id=UUID(int=7),
+        number="OP-7",
+        external_source=None,
+        external_id=None,
+        import_id=None,
+        live=True,
+        partition=0,
+        agreement_id=agreement.id,
+        agreement_version=1,
+        organization_id=None,
+        tier=None,
+        product=None,
+        kind="incident",
+        channel="email",
+        priority=P1,
+        assignee=None,
+        group=None,
+        judged_at=after(30),
+    )
+    view = explained_view(Reading(case, LATE, agreement, fold(LATE, agreement, after(30))))
+    assert [(each.counted, each.waited_for) for each in view.clocks[0].intervals] == [
+        (True, [THIRD_PARTY]),
+        (False, [CUSTOMER]),
+        (True, []),
+    ]
 
 
 def test_steps_go_as_intake_takes_them() -> None:
@@ -205,11 +240,18 @@ def test_what_is_left_to_the_support_side_is_divided_by_the_hours() -> None:
     assert ways == [Way("us_inside_hours", 4 * HOUR * 1_000_000), Way("us_outside_hours", 16 * HOUR * 1_000_000)]
 
 
+def test_what_was_before_the_clock_does_not_count() -> None:
+    """A clock that starts while a hold lasts has its part of the hold only."""
+    ways = ways_until(LATE, agreed().calendar, after(2), after(3.5), "waiting")
+    spent = {cause: sum(way.spent_us for way in ways if way.cause == cause) for cause in {way.cause for way in ways}}
+    assert spent == {"third_party": HOUR * 1_000_000, "us_inside_hours": HOUR * 500_000, "us_outside_hours": 0}
+
+
 def test_causes_of_many_clocks_are_shares_with_their_n() -> None:
     """Shares are of the metric's time, n is of clocks, and each clock has one largest cause; order does not matter."""
     clocks = [
         (RESOLUTION, [Way("customer", 6_000_000), Way("us_inside_hours", 2_000_000), Way("change", 0)]),
-        (RESOLUTION, [Way("us_inside_hours", 1_000_000), Way("customer", 500_000), Way("us_inside_hours", 500_000)]),
+        (RESOLUTION, [Way("us_inside_hours", 500_000), Way("customer", 1_000_000), Way("us_inside_hours", 500_000)]),
         (Metric.FIRST_RESPONSE, [Way(None, 3_000_000), Way("Desk", 3_000_000)]),
     ]
     for order in permutations(clocks):
@@ -220,8 +262,9 @@ def test_causes_of_many_clocks_are_shares_with_their_n() -> None:
         assert causes.shares() == [
             (Metric.FIRST_RESPONSE, None, 1, 1, 3, 0.5),
             (Metric.FIRST_RESPONSE, "Desk", 1, 0, 3, 0.5),
-            (RESOLUTION, "customer", 2, 1, 6, 0.65),
-            (RESOLUTION, "us_inside_hours", 2, 1, 4, 0.35),
+            # The second clock is a draw, which the alphabet decides.
+            (RESOLUTION, "customer", 2, 2, 7, 0.7),
+            (RESOLUTION, "us_inside_hours", 2, 0, 3, 0.3),
         ]
 
 
@@ -313,6 +356,8 @@ def test_a_pause_that_lasts_has_no_end() -> None:
     """Its working time is counted until the judgement."""
     (pause,) = ledger(story((0, "created", P1), (1, "held", CUSTOMER)), agreed(), 3)
     assert (pause.to_at, pause.ended_by, pause.working_seconds) == (None, None, 2 * HOUR)
+    (begun,) = ledger(story((0, "created", P1), (1, "held", CUSTOMER)), agreed(), 1)
+    assert (begun.to_at, begun.ended_by, begun.working_seconds) == (None, None, 0)
 
 
 def test_a_pause_after_the_breach_hides_nothing() -> None:
@@ -349,6 +394,13 @@ def test_a_clock_that_loses_its_target_pauses_no_more() -> None:
         (after(3), after(4), "e4", "e5"),
     ]
     assert {each.hold_event for each in found} == {"e2"}
+
+
+def test_of_two_holds_in_one_instant_the_second_counts() -> None:
+    """The first was no wait at all, and the one before them ends there only if the reason is another."""
+    facts = story((0, "created", P1), (1, "held", THIRD_PARTY), (2, "held", CUSTOMER), (2, "held", THIRD_PARTY))
+    (pause,) = ledger(facts, agreed(("customer", "third_party")), 3)
+    assert (pause.waiting_on, pause.from_at, pause.to_at, pause.hold_event) == (THIRD_PARTY, after(1), None, "e2")
 
 
 def test_a_wait_of_no_time_is_no_pause() -> None:

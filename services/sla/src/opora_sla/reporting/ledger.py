@@ -49,7 +49,8 @@ def pauses(clocks: Clocks, facts: Sequence[CaseFact], agreement: Agreement, shor
     `clocks` must be the fold of `facts` with intervals. What remains is working time: a pause that begins with at most
     `shortly_before_seconds` left is one that began within so much working time before the due date.
     """
-    standing = standings(facts)
+    # Of what happened in one instant only the last counts: nobody was waited for in between.
+    standing = list({each.at: each for each in standings(facts)}.values())
     found = [
         pause
         for clock in clocks.clocks
@@ -114,8 +115,8 @@ def _rests(clock: Clock, clocks: Clocks) -> Iterator[_Rest]:
                 breached = True
     if began is not None:
         # Stopped while it stood still, or standing still yet.
-        last_event = clock.intervals[-1].ended_by if clock.intervals else None
-        ended_by = None if clock.stopped_at is None else last_event
+        # While it stands still the last interval may be the one before, when it is judged in the pause's first instant.
+        ended_by = clock.intervals[-1].ended_by if clock.stopped_at and clock.intervals else None
         yield _Rest(began, clock.stopped_at, ended_by, breached_before)
 
 

@@ -60,7 +60,8 @@ def standing_at(found: Sequence[Standing], at: datetime) -> Standing:
 
 def waits_between(found: Sequence[Standing], from_at: datetime, to_at: datetime) -> list[WaitingOn]:
     """Whom the ticket was on hold for at any time in [from, to), each once, in the order of their first wait."""
-    within = [standing_at(found, from_at), *(standing for standing in found if from_at < standing.at < to_at)]
+    later = {standing.at: standing for standing in found if from_at < standing.at < to_at}
+    within = [standing_at(found, from_at), *later.values()]
     return list(dict.fromkeys(each.waiting_on for each in within if each.waiting_on is not None))
 
 
