@@ -16,6 +16,16 @@ SLA = Board(
                     (Query("max by (metric) (opora_sla_open_clocks)", "{{metric}}"),),
                 ),
                 Chart(
+                    "At risk",
+                    "Open clocks of which a warning was given, by what they measure.",
+                    (Query("max by (metric) (opora_sla_at_risk_clocks)", "{{metric}}"),),
+                ),
+                Chart(
+                    "Late and still going on",
+                    "Clocks that are breached and not stopped yet, by what they measure.",
+                    (Query("max by (metric) (opora_sla_breached_open_clocks)", "{{metric}}"),),
+                ),
+                Chart(
                     "What became of clocks",
                     "Per minute. A correction withdraws or adds what was said before.",
                     (
@@ -24,6 +34,7 @@ SLA = Board(
                             "{{type}}",
                         ),
                     ),
+                    width=12,
                 ),
                 Chart(
                     "Kept",
@@ -36,6 +47,7 @@ SLA = Board(
                         ),
                     ),
                     unit="percentunit",
+                    width=12,
                 ),
             ),
         ),

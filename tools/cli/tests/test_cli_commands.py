@@ -52,6 +52,11 @@ COMMANDS = (
     ["sla", "calendar", "eval"],
     ["sla", "agreements", "lint"],
     ["sla", "simulate"],
+    ["sla", "report", "compliance"],
+    ["sla", "report", "breaches"],
+    ["sla", "report", "times"],
+    ["sla", "report", "pauses"],
+    ["sla", "explain"],
 )
 
 

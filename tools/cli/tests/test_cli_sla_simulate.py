@@ -201,7 +201,8 @@ def test_a_malformed_line_and_a_refused_entry_are_named_and_the_rest_counts(tmp_
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ([], "give a log, as in --log servicenow:"),
+        (["--log", "servicenow:{log}", "--from", "2026-03-01"], "--from is for the platform's own log"),
+        (["--from", "yesterday"], "--from 'yesterday' is neither a date nor a time"),
         (["--log", "jira:x.csv"], "--log jira:x.csv names no log; write servicenow:FILE or italian:FILE"),
         (["--log", "x.csv"], "names no log"),
         (["--log", "servicenow:"], "names no log"),

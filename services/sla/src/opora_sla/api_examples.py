@@ -124,6 +124,7 @@ EXPLAINED: Json = {
                     "working_seconds": 325,
                     "began_by": _CREATED_EVENT,
                     "ended_by": _REPLIED_EVENT,
+                    "waited_for": [],
                     "words": "From the creation until the agent's reply: 5 min 25 s of working time counted.",
                 }
             ],

@@ -1,5 +1,6 @@
 """How sla is put together. The only module that knows all parts."""
 
+from functools import partial
 from pathlib import Path
 
 from opora_chassis.consume import Subscription
@@ -12,6 +13,8 @@ from opora_sla.api import router
 from opora_sla.changes import ChangeWork
 from opora_sla.changes_api import router as changes_router
 from opora_sla.handlers import follow_marks, follow_tickets
+from opora_sla.late_clocks import watch_late_clocks
+from opora_sla.reports_api import router as reports_router
 from opora_sla.settings import SlaSettings
 from opora_sla.timers import ClockWatch
 
@@ -20,9 +23,13 @@ def compose(platform: Platform) -> Parts:
     """The parts of sla on this platform."""
     facts = tuple(fact for fact in TICKETS.types if issubclass(fact, TicketFact))
     return Parts(
-        routers=(router, changes_router),
+        routers=(router, changes_router, reports_router),
         subscriptions=(Subscription(TICKETS, follow_tickets, facts),),
-        loops=(Loop("clocks", ClockWatch(platform).run), Loop("changes", ChangeWork(platform).run)),
+        loops=(
+            Loop("clocks", ClockWatch(platform).run),
+            Loop("changes", ChangeWork(platform).run),
+            Loop("late_clocks", partial(watch_late_clocks, platform=platform)),
+        ),
         follow_marks=FollowMarks(TICKETS, follow_marks),
     )
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from opora_contracts.vocabulary import Metric, Outcome, Priority
+from opora_contracts.vocabulary import Metric, Outcome, Priority, WaitingOn
 from opora_sla.agreement import Agreement
 from opora_sla.domain import Clock, ExplainedClock, explain
 from opora_sla.reading import Reading
+from opora_sla.reporting import Standing, standings, waits_between
 
 
 class View(BaseModel):
@@ -79,6 +81,8 @@ class IntervalView(View):
     """The id of the event that began it."""
     ended_by: str | None
     """The id of the event that ended it; null when it lasts."""
+    waited_for: list[WaitingOn]
+    """Whom the ticket was on hold for in it, in order, whether or not that pauses the clock; empty: nobody."""
     words: str
 
 
@@ -181,12 +185,13 @@ def ticket_view(reading: Reading) -> TicketView:
 
 def explained_view(reading: Reading) -> ExplainedTicketView:
     """A ticket's clocks with their reasons for the wire."""
+    stood = standings(reading.facts)
     return ExplainedTicketView(
         ticket_id=reading.case.ticket_id,
         number=reading.case.number,
         agreement=_pinned(reading.agreement),
         judged_at=reading.clocks.judged_at,
-        clocks=[_explained_clock(explained) for explained in explain(reading.clocks, reading.facts)],
+        clocks=[_explained_clock(explained, stood) for explained in explain(reading.clocks, reading.facts)],
     )
 
 
@@ -219,7 +224,7 @@ def _clock_view(clock: Clock) -> ClockView:
     )
 
 
-def _explained_clock(explained: ExplainedClock) -> ExplainedClockView:
+def _explained_clock(explained: ExplainedClock, stood: Sequence[Standing]) -> ExplainedClockView:
     intervals = [
         IntervalView(
             from_at=each.interval.from_at,
@@ -228,6 +233,7 @@ def _explained_clock(explained: ExplainedClock) -> ExplainedClockView:
             working_seconds=each.interval.working_seconds,
             began_by=each.interval.began_by,
             ended_by=each.interval.ended_by,
+            waited_for=waits_between(stood, each.interval.from_at, each.interval.to_at),
             words=each.words,
         )
         for each in explained.intervals

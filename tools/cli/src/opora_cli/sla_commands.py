@@ -1,4 +1,4 @@
-"""`opora sla …`: what sla would say, without a platform; `calendar eval` answers questions about working time."""
+"""`opora sla …`: what sla says, and would say without a platform; `calendar eval` answers questions of working time."""
 
 import json
 import sys
@@ -14,11 +14,14 @@ from opora_cli.agreements_commands import agreements_app
 from opora_cli.console import err
 from opora_cli.errors import PROBLEMS_FOUND, UNUSABLE_INPUT, CommandError
 from opora_cli.simulation.commands import simulate
+from opora_cli.sla_reports.commands import explain, report_app
 
-sla_app = typer.Typer(help="Agreements and working time.", no_args_is_help=True)
+sla_app = typer.Typer(help="Agreements, working time, and what became of both.", no_args_is_help=True)
 calendar_app = typer.Typer(help="Working time.", no_args_is_help=True)
 sla_app.add_typer(calendar_app, name="calendar")
 sla_app.add_typer(agreements_app, name="agreements")
+sla_app.add_typer(report_app, name="report")
+sla_app.command()(explain)
 sla_app.command()(simulate)
 
 _MOST_BYTES = 1_000_000

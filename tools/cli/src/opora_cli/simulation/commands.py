@@ -1,4 +1,4 @@
-"""`opora sla simulate`: a log folded under agreements that are not in force."""
+"""`opora sla simulate`: a log, or the platform's own, folded under agreements that are not in force."""
 
 import json
 import time
@@ -12,11 +12,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
-from opora_cli.console import AsJson, err, out, print_json, say
+from opora_cli.console import AsJson, Directory, err, out, print_json, run, say
+from opora_cli.endpoints import DEFAULT_DIRECTORY, read_endpoints
 from opora_cli.errors import PROBLEMS_FOUND, UNUSABLE_INPUT, CommandError
+from opora_cli.events.commands import Bootstrap, Prefix
+from opora_cli.sla_reports.times import instant_given
 
 if TYPE_CHECKING:
     from opora_cli.agreement_files import WrittenAgreement
+    from opora_cli.simulation.log import Log
+    from opora_cli.simulation.platform_log import PlatformLog
     from opora_sla.agreement import Agreement
     from opora_sla.domain import Clocks
     from opora_sla.simulation import Report
@@ -32,7 +37,19 @@ CurrentFiles = Annotated[
     typer.Option("--against", metavar="CURRENT.yaml|json", help="What it is compared with; several times as well."),
 ]
 LogSource = Annotated[
-    str | None, typer.Option("--log", metavar="FORMAT:FILE", help=f"A log, plain or gzip: {' or '.join(_FORMATS)}.")
+    str | None,
+    typer.Option(
+        "--log",
+        metavar="FORMAT:FILE",
+        help=f"A log, plain or gzip: {' or '.join(_FORMATS)}. [default: the platform's own log]",
+    ),
+]
+From = Annotated[
+    str | None,
+    typer.Option("--from", metavar="TIME|DATE", help="Of the platform's log, tickets created from then on."),
+]
+To = Annotated[
+    str | None, typer.Option("--to", metavar="TIME|DATE", help="Of the platform's log, only what happened before.")
 ]
 LogZone = Annotated[
     str | None, typer.Option("--log-zone", help="The zone of the log's local times. [default: the draft's]")
@@ -56,15 +73,23 @@ def simulate(
     log_zone: LogZone = None,
     met_by: MetBy = 95,
     limit: Limit = None,
+    begin: From = None,
+    end: To = None,
+    bootstrap: Bootstrap = None,
+    prefix: Prefix = "",
+    directory: Directory = DEFAULT_DIRECTORY,
     plot: PlotFile = None,
     out_file: OutcomesFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Try an agreement on a log, without a platform: breach rates before and after, and targets that would be met.
+    """Try an agreement on a log: breach rates before and after, and targets that would be met.
 
-    A file holds one agreement or a list of them, as the API takes it. Before is --against, or what a ServiceNow log
-    itself recorded (made_sla, for the resolution). Every n counts tickets that are decided; a ticket is breached in a
-    metric when one of its clocks is.
+    The log is a file, for which no platform is needed, or else the platform's own: its topic of tickets as it is now,
+    in the window of --from and --to (event time; a date is its midnight in UTC).
+
+    A file holds one agreement or a list of them, as the API takes it. Before is --against, or else, of the platform's
+    log, its agreements in force, and of a ServiceNow log what it recorded itself (made_sla, for the resolution). Every
+    n counts tickets that are decided; a ticket is breached in a metric when one of its clocks is.
 
     JSON: "log", "agreements", "against", "judged_at", "time_zone", "rows", "malformed_lines", "refused_entries",
     "seconds", and of the report "before" (agreement, recorded or null), "tickets", "not_covered",
@@ -75,31 +100,31 @@ def simulate(
     "target_seconds", "found_seconds"}].
 
     Exit codes: 0 done; 1 lines of the log were malformed or entries refused, the rest was simulated; 2 a file is not
-    usable.
+    usable, or the log has no ticket of that time; 3 no platform runs.
     """
     from opora_cli.agreement_files import load_agreements
-    from opora_cli.replay.entries import UnreadableLogError
-    from opora_cli.simulation.log import read_log
     from opora_cli.simulation.tables import print_report
     from opora_sla.simulation import Plan, Simulation, report_as_json
 
     started_at = time.monotonic()
-    format_name, file = _source(log)
     _check_places(plot, out_file)
     drafts = [written for path in agreement for written in load_agreements(path)]
     currents = [written for path in against or () for written in load_agreements(path)]
     zone = _zone(log_zone or drafts[0].document.time_zone)
-    try:
-        with err.status(f"reading {file}"):
-            source = read_log(format_name, file, zone, limit=limit)
-    except UnreadableLogError as error:
-        raise CommandError(str(error), exit_code=UNUSABLE_INPUT) from error
+    source: Log | PlatformLog
+    in_force: list[Agreement] = []
+    if log is not None:
+        _no_platform(begin=begin, end=end, bootstrap=bootstrap)
+        name, source = _from_file(log, zone, limit)
+    else:
+        window = instant_given("--from", begin), instant_given("--to", end)
+        name, source, in_force = _from_platform(window, limit, bootstrap, prefix, directory, ask_sla=not against)
     for line in source.malformed:
-        say(f"{file}:{line.line}: {line.problem}")
+        say(f"{name}:{line.line}: {line.problem}")
     simulation = Simulation(
         Plan(
             draft=_agreements(drafts, source.judged_at),
-            current=_agreements(currents, source.judged_at) if against else None,
+            current=_agreements(currents, source.judged_at) if against else in_force or None,
             judged_at=source.judged_at,
             time_zone=zone,
             met_by_percent=met_by,
@@ -116,9 +141,9 @@ def simulate(
 
         write_plot(report, plot)
     summary = {
-        "log": str(file),
+        "log": name,
         "agreements": [written.document.name for written in drafts],
-        "against": [written.document.name for written in currents],
+        "against": [each.document.name for each in currents or in_force],
         "judged_at": source.judged_at,
         "time_zone": zone.key,
         "rows": source.rows,
@@ -135,12 +160,51 @@ def simulate(
         raise typer.Exit(PROBLEMS_FOUND)
 
 
-def _source(log: str | None) -> tuple[str, Path]:
-    if log is None:
-        raise CommandError(
-            "give a log, as in --log servicenow:incidents.csv.gz; the platform's own log cannot be tried yet",
-            exit_code=UNUSABLE_INPUT,
-        )
+def _no_platform(**given: str | None) -> None:
+    names = {"begin": "--from", "end": "--to", "bootstrap": "--bootstrap"}
+    for name, value in given.items():
+        if value is not None:
+            raise CommandError(f"{names[name]} is for the platform's own log, without --log", exit_code=UNUSABLE_INPUT)
+
+
+def _from_file(log: str, zone: ZoneInfo, limit: int | None) -> tuple[str, "Log"]:
+    from opora_cli.replay.entries import UnreadableLogError
+    from opora_cli.simulation.log import read_log
+
+    format_name, file = _source(log)
+    try:
+        with err.status(f"reading {file}"):
+            return str(file), read_log(format_name, file, zone, limit=limit)
+    except UnreadableLogError as error:
+        raise CommandError(str(error), exit_code=UNUSABLE_INPUT) from error
+
+
+def _from_platform(
+    window: tuple[datetime | None, datetime | None],
+    limit: int | None,
+    bootstrap: str | None,
+    prefix: str,
+    directory: Path,
+    *,
+    ask_sla: bool,
+) -> tuple[str, "PlatformLog", list["Agreement"]]:
+    """The log's name, the log, and the agreements in force, where a platform is known that can be asked for them."""
+    from opora_cli.simulation.platform_log import PlatformLog, agreements_in_force, read_platform_log
+    from opora_contracts.topics import TICKETS
+
+    endpoints = None if bootstrap else read_endpoints(directory)
+    broker = bootstrap or read_endpoints(directory).kafka_bootstrap
+    name = f"{prefix}{TICKETS.name} at {broker}"
+    log = PlatformLog(*window, most=limit)
+    with err.status(f"reading {name}"):
+        run(read_platform_log(broker, log, topic_prefix=prefix))
+    if log.without_creation:
+        say(f"{name}: {log.without_creation:,} facts of tickets whose creation it does not hold were left out")
+    in_force = run(agreements_in_force(endpoints)) if endpoints is not None and ask_sla else []
+    return name, log, in_force
+
+
+def _source(log: str) -> tuple[str, Path]:
     format_name, separator, file = log.partition(":")
     if format_name not in _FORMATS or not separator or not file:
         raise CommandError(
