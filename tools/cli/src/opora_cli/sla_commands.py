@@ -11,6 +11,7 @@ import typer
 from pydantic import ValidationError
 
 from opora_cli.agreements_commands import agreements_app
+from opora_cli.calendar_preview import preview
 from opora_cli.console import err
 from opora_cli.errors import PROBLEMS_FOUND, UNUSABLE_INPUT, CommandError
 from opora_cli.simulation.commands import simulate
@@ -20,6 +21,7 @@ calendar_app = typer.Typer(help="Working time.", no_args_is_help=True)
 sla_app.add_typer(calendar_app, name="calendar")
 sla_app.add_typer(agreements_app, name="agreements")
 sla_app.command()(simulate)
+calendar_app.command()(preview)
 
 _MOST_BYTES = 1_000_000
 """Of a line."""

@@ -62,7 +62,8 @@ def simulate(
 ) -> None:
     """Try an agreement on a log, without a platform: breach rates before and after, and targets that would be met.
 
-    A file holds one agreement or a list of them, as the API takes it. Before is --against, or what a ServiceNow log
+    A file holds one agreement or a list of them, as the API takes it, or `agreements` and `calendars`, whose feeds are
+    not read. Before is --against, or what a ServiceNow log
     itself recorded (made_sla, for the resolution). Every n counts tickets that are decided; a ticket is breached in a
     metric when one of its clocks is.
 
@@ -86,9 +87,11 @@ def simulate(
     started_at = time.monotonic()
     format_name, file = _source(log)
     _check_places(plot, out_file)
-    drafts = [written for path in agreement for written in load_agreements(path)]
-    currents = [written for path in against or () for written in load_agreements(path)]
-    zone = _zone(log_zone or drafts[0].document.time_zone)
+    drafts = load_agreements(*agreement)
+    currents = load_agreements(*against) if against else []
+    for feed in sorted({each.calendar.feed for each in drafts + currents if each.calendar and each.calendar.feed}):
+        say(f"{feed} was not read: the simulation is without the feed")
+    zone = _zone(log_zone or drafts[0].hours.time_zone)
     try:
         with err.status(f"reading {file}"):
             source = read_log(format_name, file, zone, limit=limit)
@@ -173,9 +176,19 @@ def _zone(name: str) -> ZoneInfo:
 def _agreements(written: Sequence["WrittenAgreement"], created_at: datetime) -> list["Agreement"]:
     """In the order in which they were given: of two that apply alike, the platform takes the later one."""
     from opora_sla.agreement import read_agreement
+    from opora_sla.calendar.document import NamedCalendar
 
     return [
-        read_agreement(UUID(int=number), 1, each.document, created_at) for number, each in enumerate(written, start=1)
+        read_agreement(
+            UUID(int=number),
+            1,
+            each.document,
+            created_at,
+            NamedCalendar(UUID(int=number), 1, each.calendar.name, each.calendar.without_feed(created_at.year))
+            if each.calendar
+            else None,
+        )
+        for number, each in enumerate(written, start=1)
     ]
 
 
