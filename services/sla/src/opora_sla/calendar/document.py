@@ -40,6 +40,7 @@ _MOST_DATES = 2_000
 FEED_SCHEMES = ("https", "http")
 ALWAYS_OPEN = "24x7"
 """The calendar that every platform has."""
+ALWAYS_OPEN_ID = UUID("01900000-0000-7000-8000-000000000024")
 
 
 def _is_a_date(given: Any) -> Any:
@@ -186,6 +187,11 @@ class CalendarDocument(OpenHours):
         """The document with its defaults written out, so that it means the same for ever."""
         return self.model_dump(mode="json", exclude_none=True)
 
+    @property
+    def has_sources(self) -> bool:
+        """Whether it takes something from elsewhere."""
+        return self.holidays_of is not None or self.feed is not None
+
     def public_holidays(self, year: int) -> dict[date, str]:
         """The public holidays that are kept by a calendar written in this year, with their names."""
         return {} if self.holidays_of is None else self.holidays_of.dates(years_kept(year))
@@ -217,6 +223,21 @@ class NamedCalendar:
     version: int
     name: str
     working_time: Calendar
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarVersion:
+    """One version of a calendar that the platform keeps, as it is written."""
+
+    id: UUID
+    version: int
+    created_at: datetime
+    document: CalendarDocument
+    closures: Closures
+
+    def named(self) -> NamedCalendar:
+        """Ready for clocks."""
+        return NamedCalendar(self.id, self.version, self.document.name, self.document.merged(self.closures))
 
 
 Origin = Literal["date_overrides", "holidays", "holidays_of", "feed", "breaks"]
