@@ -9,6 +9,8 @@ from opora_chassis.service import Loop, Parts, Service
 from opora_contracts.tickets import TicketFact
 from opora_contracts.topics import TICKETS
 from opora_sla.api import router
+from opora_sla.calendar_api import router as calendar_router
+from opora_sla.feed.refresh import SourceWatch
 from opora_sla.handlers import follow_marks, follow_tickets
 from opora_sla.settings import SlaSettings
 from opora_sla.timers import ClockWatch
@@ -18,9 +20,9 @@ def compose(platform: Platform) -> Parts:
     """The parts of sla on this platform."""
     facts = tuple(fact for fact in TICKETS.types if issubclass(fact, TicketFact))
     return Parts(
-        routers=(router,),
+        routers=(router, calendar_router),
         subscriptions=(Subscription(TICKETS, follow_tickets, facts),),
-        loops=(Loop("clocks", ClockWatch(platform).run),),
+        loops=(Loop("clocks", ClockWatch(platform).run), Loop("calendars", SourceWatch(platform).run)),
         follow_marks=FollowMarks(TICKETS, follow_marks),
     )
 
