@@ -225,10 +225,13 @@ async def test_a_feed_is_fetched_over_redirects() -> None:
     ],
 )
 async def test_a_feed_that_is_too_big_endless_or_gone_is_refused(answer: Any, words: str) -> None:
-    """With a reason, and in time."""
-    client, _ = answering(answer)
+    """With a reason, in time, and after four requests at most."""
+    client, asked = answering(answer)
+    began = time.monotonic()
     with pytest.raises(FeedError, match=words):
         await fetch(client, "https://example.com/a.ics", allow_private=True, within_seconds=0.3)
+    assert time.monotonic() - began < 2
+    assert len(asked) <= 4
 
 
 async def test_a_host_that_does_not_answer_is_told() -> None:
