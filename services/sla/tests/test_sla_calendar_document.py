@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from opora_sla.agreement import AgreementDocument, read_agreement
 from opora_sla.calendar import Calendar, working_seconds
 from opora_sla.calendar.document import CalendarDocument, Closures, NamedCalendar, origin_of
-from opora_sla.calendar.public_holidays import PublicHolidays, years_kept
+from opora_sla.calendar.public_holidays import KEPT, PublicHolidays, UnknownHolidaysError, years_kept
 
 HOUR = 3_600
 OFFICE = {day: [["09:00", "17:00"]] for day in ("mon", "tue", "wed", "thu", "fri")}
@@ -159,6 +159,17 @@ def test_public_holidays_are_those_of_the_part_of_the_country() -> None:
     assert (epiphany in berlin.dates([2026]), epiphany in bavaria.dates([2026])) == (False, True)
     assert date(2026, 8, 15) in PublicHolidays(country="DE", subdivision="BY", categories=("catholic",)).dates([2026])
     assert {day.year for day in bavaria.dates(range(2025, 2028))} == {2025, 2026, 2027}
+
+
+def test_a_calendar_of_before_is_read_whatever_this_release_knows() -> None:
+    """A part of a country that is known no longer refuses nothing that was kept; its next reading says what to do."""
+    kept = {"name": "C", "holidays_of": {"country": "DE", "subdivision": "XX", "categories": ["gone"]}}
+    document = CalendarDocument.model_validate(kept, context=KEPT)
+    with pytest.raises(UnknownHolidaysError, match="revise holidays_of"):
+        document.public_holidays(2026)
+    nowhere = {"name": "C", "holidays_of": {"country": "XX"}}
+    with pytest.raises(UnknownHolidaysError, match="revise holidays_of"):
+        CalendarDocument.model_validate(nowhere, context=KEPT).public_holidays(2026)
 
 
 def test_holidays_are_kept_for_longer_than_a_clock_runs() -> None:

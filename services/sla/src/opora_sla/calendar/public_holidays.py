@@ -13,7 +13,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 FIRST_YEAR = 2000
+KEPT = object()
+"""The context in which a document is read that was written before: what this release knows no longer was known then."""
 _HALF_DAY = "half_day"
+
+
+class UnknownHolidaysError(Exception):
+    """Whose holidays are asked for is not known to this release; the message says what to do."""
 
 
 class PublicHolidays(BaseModel):
@@ -30,13 +36,13 @@ class PublicHolidays(BaseModel):
 
     @field_validator("country")
     @classmethod
-    def _country_is_known(cls, country: str) -> str:
-        return _one_of(_countries(), country, "country", "DE")
+    def _country_is_known(cls, country: str, info: ValidationInfo) -> str:
+        return country if info.context is KEPT else _one_of(_countries(), country, "country", "DE")
 
     @field_validator("subdivision")
     @classmethod
     def _subdivision_is_known(cls, subdivision: str | None, info: ValidationInfo) -> str | None:
-        if subdivision is None or "country" not in info.data:
+        if subdivision is None or "country" not in info.data or info.context is KEPT:
             return subdivision
         country = info.data["country"]
         parts = list(_countries()[country])
@@ -47,7 +53,7 @@ class PublicHolidays(BaseModel):
     @field_validator("categories")
     @classmethod
     def _categories_are_known(cls, categories: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if "country" not in info.data:
+        if "country" not in info.data or info.context is KEPT:
             return categories
         known = [name for name in _of(info.data["country"]).supported_categories if name != _HALF_DAY]
         for category in categories:
@@ -57,14 +63,20 @@ class PublicHolidays(BaseModel):
         return categories
 
     def dates(self, years: Iterable[int]) -> dict[date, str]:
-        """The holidays of these years with their names, in this machine's language where it is known."""
-        found = _of(
-            self.country,
-            subdiv=self.subdivision,
-            years=list(years),
-            categories=self.categories or None,
-            expand=False,
-        )
+        """The holidays of these years with their names, in this machine's language where it is known.
+
+        Raises UnknownHolidaysError for a part of a country that this release knows no longer.
+        """
+        try:
+            found = _of(
+                self.country,
+                subdiv=self.subdivision,
+                years=list(years),
+                categories=self.categories or None,
+                expand=False,
+            )
+        except (NotImplementedError, ValueError) as error:
+            raise UnknownHolidaysError(f"the public holidays are not known: {error}; revise holidays_of") from error
         return dict(sorted(found.items()))
 
 

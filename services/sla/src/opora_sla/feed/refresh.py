@@ -15,6 +15,7 @@ from prometheus_client import Counter, Gauge
 
 from opora_chassis.platform import Platform
 from opora_sla.calendar.document import CalendarDocument, CalendarVersion, Closures
+from opora_sla.calendar.public_holidays import UnknownHolidaysError
 from opora_sla.calendar_handlers import take_closures
 from opora_sla.feed.errors import FeedError
 from opora_sla.feed.fetch import FETCH_SECONDS, fetch
@@ -24,7 +25,7 @@ from opora_sla.store import calendars as calendar_store
 
 log = structlog.get_logger()
 
-FAILING = Gauge("opora_sla_calendar_sources_failing", "Calendars whose feed could not be read when it was tried last")
+FAILING = Gauge("opora_sla_calendar_sources_failing", "Calendars of which a feed or public holidays could not be read")
 READ = Counter("opora_sla_calendar_readings_total", "Readings of what calendars take from elsewhere", ["outcome"])
 
 READ_SECONDS = CPU_SECONDS + 5.0
@@ -67,6 +68,8 @@ class SourceWatch:
             read, problem = await self._looked_up(client, calendar, today), None
         except FeedError as error:
             read, problem = None, f"the feed {error}"
+        except UnknownHolidaysError as error:
+            read, problem = None, str(error)
         async with database.transaction() as tx:
             changed = await take_closures(tx, calendar.id, read, calendar.document.feed) if read else None
             hours = self._settings.feed_retry_minutes / 60 if problem else self._settings.feed_refresh_hours
@@ -89,12 +92,13 @@ async def read_apart(
     content: bytes, document: CalendarDocument, today: date, within_seconds: float = READ_SECONDS
 ) -> Closures:
     """What the file closes from the last year's beginning to the end of the year after next, in whole years so that the
-    days that pass change nothing. It is read by a process of its own, which is ended after 15 s. Raises FeedError.
+    days that pass change nothing. It is read by a process of its own without this one's environment, which is
+    ended after 15 s. Raises FeedError.
     """
     first, last = date(today.year - _YEARS_BEHIND, 1, 1), date(today.year + _YEARS_AHEAD, 12, 31)
-    words = (sys.executable, "-m", "opora_sla.feed.read", document.time_zone, first.isoformat(), last.isoformat())
+    words = (sys.executable, "-I", "-m", "opora_sla.feed.read", document.time_zone, first.isoformat(), last.isoformat())
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe, stderr=pipe)
+    process = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe, stderr=pipe, env={})
     try:
         async with asyncio.timeout(within_seconds):
             said, reason = await process.communicate(content)

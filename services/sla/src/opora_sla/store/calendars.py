@@ -10,6 +10,7 @@ from uuid import UUID
 
 from opora_chassis.database import Database, Transaction
 from opora_sla.calendar.document import CalendarDocument, CalendarVersion, Closures, NamedCalendar
+from opora_sla.calendar.public_holidays import KEPT
 
 Reader = Database | Transaction
 _MOST_KEPT = 1_000
@@ -163,5 +164,5 @@ _COLUMNS = "id, version, document, closures, created_at"
 
 
 def _calendar(row: Any) -> CalendarVersion:
-    document = CalendarDocument.model_validate(row["document"])
+    document = CalendarDocument.model_validate(row["document"], context=KEPT)
     return CalendarVersion(row["id"], row["version"], row["created_at"], document, Closures.from_json(row["closures"]))
