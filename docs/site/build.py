@@ -136,7 +136,8 @@ def _linked_files(page: Path, text: str, root: Path) -> Iterator[Path]:
 def _add_lists(pages: Path) -> None:
     """Put the way through the site below its first page, and the decisions below theirs."""
     known = {path.relative_to(pages).with_suffix("").as_posix() for path in pages.rglob("*.md")}
-    listed = {"index", *(page for page in known if page.startswith("docs/decisions/0"))}
+    decisions = [page for page in sorted(known) if page.startswith(("docs/decisions/0", "docs/decisions/draft-"))]
+    listed = {"index", *decisions}
     lines: list[str] = []
     for part, patterns in PARTS.items():
         found = [page for pattern in patterns for page in _matching(pattern, known - listed)]
@@ -146,7 +147,9 @@ def _add_lists(pages: Path) -> None:
     with (pages / "index.md").open("a", encoding="utf-8") as index:
         index.write("\n".join([*lines, ""]))
     with (pages / "docs/decisions/index.md").open("a", encoding="utf-8") as index:
-        index.write("\n```{toctree}\n:hidden:\n:glob:\n\n0*\n```\n")
+        index.write(
+            "\n".join(["", "```{toctree}\n:hidden:\n", *(page.rpartition("/")[2] for page in decisions), "```\n"])
+        )
 
 
 def _matching(pattern: str, pages: set[str]) -> list[str]:

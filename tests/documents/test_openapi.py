@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from opora_cli.openapi_commands import openapi_documents
 from opora_embedded.testing import KafkaServer
+from opora_sla.calendar_examples import DOCUMENT as CALENDAR
 from tests.e2e.stack import Databases, Stack, running_stack
 
 PROCESSES = ("intake serve", "sla serve", "notify serve", "feedback serve")
@@ -217,6 +218,7 @@ async def placed(client: httpx.AsyncClient, operation: Operation) -> str:
         "{customer_id}": ("/customers", {"name": "Somebody"}),
         "{organization_id}": ("/organizations", {"name": "Some company"}),
         "{import_id}": ("/imports", {"name": f"for {operation.name}"}),
+        "{calendar_id}": ("/calendars", CALENDAR),
         "{agreement_id}": ("/agreements", {"name": "x", "metrics": {"resolution": {"targets": {"P1": {"hours": 1}}}}}),
     }
     for parameter, (collection, body) in made.items():

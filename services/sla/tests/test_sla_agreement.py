@@ -60,7 +60,7 @@ def test_hours_may_end_on_the_next_day() -> None:
     night = {"weekly_hours": {"mon": [["22:00", "06:00"]]}}
     longest = {"metrics": {"resolution": {"targets": {"P1": {"days": 3_653}}}}}
     document = AgreementDocument.model_validate(ISSUE_DOCUMENT | night | longest)
-    week = document.calendar.weekly_hours
+    week = document.working_time().weekly_hours
     assert week is not None
     assert week[:2] == (((1_320, 1_800),), ())
 

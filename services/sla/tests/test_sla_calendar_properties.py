@@ -8,7 +8,17 @@ from zoneinfo import ZoneInfo
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from opora_sla.calendar import Calendar, begun_at, due_at, is_open, next_close, next_open, working_seconds
+from opora_sla.calendar import (
+    Calendar,
+    begun_at,
+    due_at,
+    instant,
+    is_open,
+    microseconds,
+    next_close,
+    next_open,
+    working_seconds,
+)
 
 ZONES = (
     "UTC", "Europe/Berlin", "Europe/Dublin", "Europe/London", "Europe/Moscow", "Europe/Istanbul", "Atlantic/Azores",
@@ -24,7 +34,9 @@ QUARTERS = st.lists(st.integers(0, 128), min_size=0, max_size=6, unique=True).fi
 
 @st.composite
 def calendars(draw: st.DrawFn) -> Calendar:
-    """Hours on quarters of an hour, some beyond midnight, and around the start a holiday and dates of their own."""
+    """Hours on quarters of an hour, some beyond midnight, and around the start a holiday, dates of their own and times
+    that are closed whatever the clock on the wall shows.
+    """
 
     def day() -> tuple[tuple[int, int], ...]:
         borders = [quarter * 15 for quarter in sorted(draw(QUARTERS))]
@@ -34,7 +46,11 @@ def calendars(draw: st.DrawFn) -> Calendar:
     first = draw(st.dates(date(1990, 1, 2), date(2037, 12, 30)))
     holidays = frozenset({first + timedelta(days=2)}) if draw(st.booleans()) else frozenset()
     dates = ((first, day()), (first + timedelta(days=1), day())) if draw(st.booleans()) else ()
-    return Calendar(draw(st.sampled_from(ZONES)), week, holidays, dates)
+    begins = datetime(first.year, first.month, first.day, tzinfo=UTC)
+    borders = sorted(draw(st.lists(st.integers(-3_000, 3_000), max_size=8, unique=True)))
+    closed = [microseconds(begins + timedelta(minutes=minute)) for minute in borders]
+    shut = tuple(zip(closed[::2], closed[1::2], strict=False))
+    return Calendar(draw(st.sampled_from(ZONES)), week, holidays, dates, shut)
 
 
 @st.composite
@@ -43,6 +59,8 @@ def moments(draw: st.DrawFn) -> tuple[Calendar, datetime]:
     calendar = draw(calendars())
     if calendar.dates:
         day = calendar.dates[0][0]
+    elif calendar.closed:
+        day = instant(calendar.closed[0][0]).date()
     else:
         year = draw(st.integers(1990, 2037))
         changes = _changes(calendar.time_zone, year)
@@ -59,7 +77,9 @@ def _changes(zone: str, year: int) -> list[date]:
 
 
 def shown_open(calendar: Calendar, moment: datetime) -> bool:
-    """By the clock on the wall: within a stretch of this day, or of the day before."""
+    """By the clock on the wall: within a stretch of this day, or of the day before. Never where time is closed."""
+    if any(begins <= microseconds(moment) < ends for begins, ends in calendar.closed):
+        return False
     wall = moment.astimezone(ZoneInfo(calendar.time_zone))
     shown = wall.hour * 60 + wall.minute
     own = dict(calendar.dates)

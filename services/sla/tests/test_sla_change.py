@@ -36,9 +36,9 @@ def after(hours: float) -> datetime:
     return T0 + timedelta(hours=hours)
 
 
-def agreed(version: int = 1, **hours: float) -> Agreement:
+def agreed(version: int, targets: dict[str, float]) -> Agreement:
     """Targets in hours by metric."""
-    metrics = {metric: {"targets": {"P1": {"hours": target}}} for metric, target in hours.items()}
+    metrics = {metric: {"targets": {"P1": {"hours": hours}}} for metric, hours in targets.items()}
     document = AgreementDocument.model_validate({"name": "test", "metrics": metrics})
     return read_agreement(UUID(int=1), version, document, T0)
 
@@ -71,8 +71,8 @@ def changed(
     before: dict[str, float], then: dict[str, float], until: float, *facts: tuple[float, TicketFact]
 ) -> tuple[Decision, list[tuple[Metric, Effect]]]:
     """The ticket goes over at this hour: what is decided, and which clocks differ how."""
-    former = agreed(**before)
-    decision, differing = migrate(lived(former, until, *facts), former, agreed(2, **then), now=after(until))
+    former = agreed(1, before)
+    decision, differing = migrate(lived(former, until, *facts), former, agreed(2, then), now=after(until))
     return decision, [(change.key.metric, change.effect) for change in differing]
 
 
@@ -136,9 +136,9 @@ def test_metrics_come_and_go() -> None:
 def test_what_was_fired_before_is_never_fired_again() -> None:
     """Warned at three hours of four; under eight the warning at six has the same name, and is not given again."""
     decision, _ = changed({"resolution": 4}, {"resolution": 8}, 3.5)
-    later = advance(decision.case, [], agreed(2, resolution=8), judged_at=after(7), now=after(7))
+    later = advance(decision.case, [], agreed(2, {"resolution": 8}), judged_at=after(7), now=after(7))
     assert said(later) == []
-    latest = advance(later.case, [], agreed(2, resolution=8), judged_at=after(9), now=after(9))
+    latest = advance(later.case, [], agreed(2, {"resolution": 8}), judged_at=after(9), now=after(9))
     assert said(latest) == ["sla.breached"]
 
 
@@ -150,14 +150,14 @@ def test_a_paused_clock_compares_by_its_target() -> None:
 
 def test_going_over_needs_the_history() -> None:
     """Without the facts there is nothing to fold."""
-    former = agreed(resolution=4)
+    former = agreed(1, {"resolution": 4})
     with pytest.raises(ValueError, match="history"):
-        migrate(lived(former, 1)._replace(history=None), former, agreed(2, resolution=8), now=after(1))
+        migrate(lived(former, 1)._replace(history=None), former, agreed(2, {"resolution": 8}), now=after(1))
 
 
 def test_the_preview_says_what_going_over_does() -> None:
     """Both compare the folds under the two versions."""
-    former, draft = agreed(resolution=4), agreed(2, resolution=2)
+    former, draft = agreed(1, {"resolution": 4}), agreed(2, {"resolution": 2})
     case = lived(former, 2.5)
     assert case.history is not None
     foreseen: list[Change] = changes(

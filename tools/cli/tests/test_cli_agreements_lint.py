@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from opora_cli.main import app
@@ -82,3 +83,99 @@ def test_a_file_that_is_not_there_is_another_matter(tmp_path: Path) -> None:
     """Nothing was looked at."""
     result = CliRunner().invoke(app, ["sla", "agreements", "lint", str(tmp_path / "none.yaml")])
     assert "none.yaml cannot be read" in str(result.exception)
+
+
+CALENDARS = """\
+calendars:
+  - name: Berlin
+    time_zone: Europe/Berlin
+    weekly_hours: {mon: [[09:00, 17:00]]}
+    holidays_of: {country: DE, subdivision: BE}
+agreements:
+  - name: Gold
+    calendar: Berlin
+    metrics:
+      resolution:
+        targets: {P1: {hours: 4}}
+"""
+
+
+def test_agreements_refer_to_calendars_of_the_same_files(tmp_path: Path) -> None:
+    """Beside them or in another file; the one that is open round the clock is always there."""
+    both, calendars, agreements = (tmp_path / f"{name}.yaml" for name in ("both", "calendars", "agreements"))
+    both.write_text(CALENDARS)
+    first, second = CALENDARS.split("agreements:\n")
+    calendars.write_text(first)
+    agreements.write_text(f"agreements:\n{second}")
+    assert linted(both) == (0, "1 agreements and 1 calendars, nothing to say\n")
+    assert linted(agreements, calendars) == (0, "1 agreements and 1 calendars, nothing to say\n")
+    assert linted(agreements) == (
+        1,
+        (
+            f"{agreements}:3: agreements.0.calendar: 'Berlin' is no calendar; write one of '24x7',"
+            " or write that calendar first\n"
+        ),
+    )
+    agreements.write_text(f"agreements:\n{second}".replace("Berlin", "24x7"))
+    assert linted(agreements) == (0, "1 agreements, nothing to say\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "expected"),
+    [
+        (
+            ("calendar: Berlin", "calendar: Berlim"),
+            1,
+            ":8: agreements.0.calendar: 'Berlim' is no calendar; write 'Berlin'",
+        ),
+        (
+            ("calendar: Berlin", "calendar: Berlin\n    holidays: []"),
+            1,
+            ":7: agreements.0: calendar stands beside holidays",
+        ),
+        (("09:00, 17:00", "17:00, 17:00"), 1, ":4: calendars.0.weekly_hours: mon: [17:00, 17:00] is empty; write "),
+        (
+            ("[[09:00, 17:00]]", "[[09:00, 17:00], [16:00, 18:00]]"),
+            1,
+            ":4: calendars.0.weekly_hours: mon: [16:00, 18:00] begins before the stretch above it ends",
+        ),
+        (("{mon: [[09:00, 17:00]]}", "{}"), 1, ":4: calendars.0.weekly_hours: no day is open; leave weekly_hours out"),
+        (
+            ("    holidays_of", "    breaks: {mon: [[08:00, 18:00]]}\n    holidays_of"),
+            1,
+            ":5: calendars.0.breaks: the breaks leave no hour open",
+        ),
+        (("Europe/Berlin", "Europe/Bern"), 1, ":3: calendars.0.time_zone: 'Europe/Bern' is no IANA time zone"),
+        (("subdivision: BE", "subdivision: be"), 1, ":5: calendars.0.holidays_of.subdivision: 'be' is no subdivision"),
+        (("subdivision: BE", "state: BE"), 1, ":5: calendars.0.holidays_of.state: unknown field; write one of country"),
+        (("{hours: 4}", "{days: 200}"), 1, ":11: agreements.0.metrics.resolution.targets.P1: ten years have less"),
+        (("[[09:00, 17:00]]", "[[17:00, 09:00]]"), 0, ":4: calendars.0.weekly_hours.mon.0: note: is open from 17:00"),
+        (("calendar: Berlin", "rank: 1"), 0, ":2: calendars.0.name: note: no agreement refers to this calendar"),
+        (("name: Berlin", "name: 24x7"), 1, ":2: calendars.0.name: 24x7 is every platform's own calendar"),
+        (
+            ("agreements:", "  - {name: Berlin}\nagreements:"),
+            1,
+            ":6: calendars.1.name: is the name of another calendar too: 'Berlin'",
+        ),
+        (
+            ("    holidays_of", "    holidays: [2026-12-24]\n    date_overrides: {2026-12-24: []}\n    holidays_of"),
+            1,
+            ":5: calendars.0.holidays.0: 2026-12-24 has hours of its own under date_overrides",
+        ),
+        (("agreements:", "agreement:"), 1, ":6: agreement: unknown field; write agreements and calendars here"),
+        (("calendars:", "calendars: 7\nx:"), 1, ":1: calendars: is no calendar; write an object with name and"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_with_a_calendar_is_said_with_its_line(
+    tmp_path: Path, change: tuple[str, str], code: int, expected: str
+) -> None:
+    """What is impossible and what is hardly meant alike: where, what, and what to write."""
+    old, new = change
+    assert old in CALENDARS
+    path = tmp_path / "all.yaml"
+    path.write_text(CALENDARS.replace(old, new, 1))
+    found, said = linted(path)
+    assert expected in said, said
+    assert said.startswith(str(path))
+    assert found == code

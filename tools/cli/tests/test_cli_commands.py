@@ -50,6 +50,7 @@ COMMANDS = (
     ["contracts", "conformance"],
     ["contracts", "openapi"],
     ["sla", "calendar", "eval"],
+    ["sla", "calendar", "preview"],
     ["sla", "agreements", "lint"],
     ["sla", "simulate"],
     ["sla", "report", "compliance"],

@@ -106,6 +106,24 @@ def test_a_draft_is_compared_with_another_agreement(tmp_path: Path, log: Path) -
     assert report["metrics"]["resolution"]["changes"] == {"newly_breached": 0, "relieved": 1}
 
 
+def test_a_draft_counts_by_the_calendar_that_it_names(tmp_path: Path, log: Path) -> None:
+    """Wherever it stands: its zone is the log's, its hours are the clocks', its feed is said not to be read."""
+    draft = written(tmp_path / "draft.json", THREE_HOURS | {"calendar": "Mornings"})
+    mornings = {"name": "Mornings", "time_zone": "Europe/Berlin", "weekly_hours": {"tue": [["08:00", "10:00"]]}}
+    calendars = written(tmp_path / "calendars.json", {"calendars": mornings | {"feed": "https://example.com/a.ics"}})
+    words = ("--agreement", draft, "--log", f"servicenow:{log}", "--json")
+    code, said, beside = simulated("--agreement", calendars, *words)
+    report = json.loads(said)
+    assert (code, report["time_zone"]) == (0, "Europe/Berlin")
+    assert report["metrics"]["resolution"]["by_priority"]["P3"]["after"] == rate(met=2, percent=0)
+    assert report["metrics"]["resolution"]["used_seconds_by_priority"]["P3"]["longest"] == 2 * HOUR
+    assert "https://example.com/a.ics was not read" in beside
+    code, _, beside = simulated(*words)
+    assert (code, "calendar: 'Mornings' is no calendar; write one of '24x7'" in beside) == (2, True)
+    code, _, beside = simulated("--agreement", calendars, "--log", f"servicenow:{log}")
+    assert (code, "holds no agreement" in beside) == (2, True)
+
+
 def test_the_tables_tell_a_person_the_same(tmp_path: Path, log: Path) -> None:
     """Rates, use and targets, each with its n."""
     draft = written(tmp_path / "draft.json", THREE_HOURS)

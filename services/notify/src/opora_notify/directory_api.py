@@ -11,13 +11,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from opora_chassis.addresses import ForbiddenAddressError, check_url
 from opora_chassis.database import Transaction
 from opora_chassis.http import Input, NotFound, PlatformDependency, Unprocessable, shown
 from opora_chassis.identifiers import new_id
 from opora_contracts.fact import Identifier, Language, ShortText
 from opora_notify import api_examples, store
 from opora_notify.api import MayRead, MayWrite
-from opora_notify.domain.addresses import ForbiddenAddressError, check_url
 from opora_notify.domain.rules import EVENT_TYPES, Pattern, is_mail_address, takes_any
 from opora_notify.settings import settings_of
 from opora_notify.store import Agent, SupportGroup, WebhookEndpoint

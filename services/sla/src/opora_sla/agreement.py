@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field, field_validator
+from pydantic import Field, model_validator
 
 from opora_contracts.tickets import TicketCreated
 from opora_contracts.vocabulary import Channel, Kind, Metric, Priority
-from opora_sla.calendar import Calendar, compose
-from opora_sla.calendar.written import WallTimes, Weekday, known_zone, week_of
+from opora_sla.calendar import Calendar
+from opora_sla.calendar.document import HOURS, NEWER_HOURS, NamedCalendar, OpenHours
 from opora_sla.metrics import Document, Metrics, ResolutionMetric, ResponseMetric, Target, Terms, promises
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -37,46 +37,31 @@ class Conditions(Document):
         return {dimension: frozenset(values) for dimension, values in lists.items()}
 
 
-class AgreementDocument(Document):
+class AgreementDocument(OpenHours):
     """An agreement as its author writes it. Unknown fields are refused, by name."""
 
     name: Name
-    time_zone: str = "UTC"
-    """An IANA name, such as Europe/Berlin."""
-    weekly_hours: dict[Weekday, WallTimes] | None = None
-    """Open hours as [from, to] in local wall time, "HH:MM", up to "24:00"; `to` before `from` is on the next day. A
-    day that is absent is closed; without the whole field every hour is open."""
-    holidays: tuple[date, ...] = ()
-    """Local dates that are closed all day."""
+    calendar: Name | None = None
+    """The name of a calendar that the platform keeps, instead of hours that are written here."""
     metrics: Metrics
     conditions: Conditions = Conditions()
     rank: Annotated[int, Field(strict=True, ge=-1_000_000, le=1_000_000)] = 0
     """Among the agreements that match a ticket, the one of the highest rank applies."""
 
-    @field_validator("time_zone")
-    @classmethod
-    def _zone_is_known(cls, name: str) -> str:
-        return known_zone(name)
-
-    @field_validator("weekly_hours")
-    @classmethod
-    def _hours_are_in_order(cls, hours: dict[Weekday, WallTimes] | None) -> Any:
-        if hours is None:
-            return None
-        if not any(hours.values()):
-            raise ValueError("no day is open; leave weekly_hours out for round the clock")
-        week_of(hours)
-        return hours
+    @model_validator(mode="after")
+    def _hours_stand_in_one_place(self) -> AgreementDocument:
+        if self.calendar is not None and (twice := sorted(HOURS & self.model_fields_set)):
+            raise ValueError(
+                f"calendar stands beside {' and '.join(twice)}; write hours here, or the name of a calendar, not both"
+            )
+        return self
 
     def as_json(self) -> dict[str, Any]:
         """The document with its defaults written out, so that it means the same for ever."""
-        return self.model_dump(mode="json", exclude_none=True)
-
-    @property
-    def calendar(self) -> Calendar:
-        """The working time that the document describes."""
-        week = None if self.weekly_hours is None else week_of(self.weekly_hours)
-        return compose(self.time_zone, week, holidays=self.holidays)
+        written = self.model_dump(mode="json", exclude_none=True)
+        # Documents that were kept before there were breaks and overrides are found again by comparing.
+        absent = HOURS if self.calendar is not None else {name for name in NEWER_HOURS if not written[name]}
+        return {name: value for name, value in written.items() if name not in absent}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +75,29 @@ class Agreement:
     calendar: Calendar
     terms: Mapping[Metric, Terms]
     conditions: Mapping[str, frozenset[str]]
+    named: NamedCalendar | None = None
+    """The calendar version that the document's name stood for when this version was written."""
 
 
-def read_agreement(agreement_id: UUID, version: int, document: AgreementDocument, created_at: datetime) -> Agreement:
-    """What the document means."""
+def read_agreement(
+    agreement_id: UUID,
+    version: int,
+    document: AgreementDocument,
+    created_at: datetime,
+    named: NamedCalendar | None = None,
+) -> Agreement:
+    """What the document means. Raises ValueError for one that refers to a calendar which is not given."""
+    if document.calendar is not None and named is None:
+        raise ValueError(f"the calendar {document.calendar!r} is not given")
     return Agreement(
         id=agreement_id,
         version=version,
         created_at=created_at,
         document=document,
-        calendar=document.calendar,
+        calendar=document.working_time() if named is None else named.working_time,
         terms=promises(document.metrics),
         conditions=document.conditions.given(),
+        named=named,
     )
 
 

@@ -46,6 +46,12 @@ AGREEMENTS: Json = {
         "metrics": {"resolution": {"targets": {"P1": {"hours": 2}, "P2": {"hours": 6}}}},
         "conditions": {"kind": ["incident"]},
     },
+    "Hours of a calendar that agreements share": {
+        "name": "Silver",
+        "calendar": "24x7",
+        "metrics": {"resolution": {"targets": {"P1": {"hours": 6}}}},
+        "conditions": {"tier": ["silver"]},
+    },
 }
 REVISIONS: Json = {
     "P1 is answered within ten minutes": DOCUMENT
@@ -62,6 +68,7 @@ AGREEMENT: Json = {
     "version": 1,
     "created_at": "2026-03-01T10:00:00Z",
     "document": DOCUMENT,
+    "calendar": None,
 }
 REVISED = AGREEMENT | {
     "version": 2,

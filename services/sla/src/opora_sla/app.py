@@ -10,8 +10,10 @@ from opora_chassis.service import Loop, Parts, Service
 from opora_contracts.tickets import TicketFact
 from opora_contracts.topics import TICKETS
 from opora_sla.api import router
+from opora_sla.calendar_api import router as calendar_router
 from opora_sla.changes import ChangeWork
 from opora_sla.changes_api import router as changes_router
+from opora_sla.feed.refresh import SourceWatch
 from opora_sla.handlers import follow_marks, follow_tickets
 from opora_sla.late_clocks import watch_late_clocks
 from opora_sla.reports_api import router as reports_router
@@ -23,11 +25,12 @@ def compose(platform: Platform) -> Parts:
     """The parts of sla on this platform."""
     facts = tuple(fact for fact in TICKETS.types if issubclass(fact, TicketFact))
     return Parts(
-        routers=(router, changes_router, reports_router),
+        routers=(router, calendar_router, changes_router, reports_router),
         subscriptions=(Subscription(TICKETS, follow_tickets, facts),),
         loops=(
             Loop("clocks", ClockWatch(platform).run),
             Loop("changes", ChangeWork(platform).run),
+            Loop("calendars", SourceWatch(platform).run),
             Loop("late_clocks", partial(watch_late_clocks, platform=platform)),
         ),
         follow_marks=FollowMarks(TICKETS, follow_marks),

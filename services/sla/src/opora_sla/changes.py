@@ -17,6 +17,7 @@ from opora_chassis.http import NotFound, Unprocessable
 from opora_chassis.identifiers import new_id
 from opora_chassis.platform import Platform
 from opora_sla.agreement import Agreement, AgreementDocument, read_agreement
+from opora_sla.calendar_handlers import named_calendar
 from opora_sla.domain import Case, CaseFact, Change, changes, fold, migrate
 from opora_sla.store import agreements as agreement_store
 from opora_sla.store import cases as case_store
@@ -68,7 +69,9 @@ async def preview(
     newest = await agreement_store.find_agreement(database, agreement_id)
     if newest is None:
         raise NotFound("agreement", agreement_id)
-    draft = read_agreement(agreement_id, newest.version + 1, document, newest.created_at)
+    async with database.transaction() as tx:
+        named = await named_calendar(tx, document)
+    draft = read_agreement(agreement_id, newest.version + 1, document, newest.created_at, named)
     cases = await change_store.find_open_cases(database, agreement_id, after_id, limit)
     facts = await case_store.facts_of(database, [case.ticket_id for case in cases])
     pins = {(case.agreement_id, case.agreement_version) for case in cases}

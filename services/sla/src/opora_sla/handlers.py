@@ -16,6 +16,7 @@ from opora_chassis.marks import Mark
 from opora_contracts.event import Event
 from opora_contracts.tickets import TicketCreated, TicketFact
 from opora_sla.agreement import Agreement, AgreementDocument, choose, dimensions_of
+from opora_sla.calendar_handlers import named_calendar
 from opora_sla.domain import advance, needs_history, open_case
 from opora_sla.store import agreements as agreement_store
 from opora_sla.store import cases as case_store
@@ -63,19 +64,26 @@ async def follow_marks(marks: Sequence[Mark], tx: Transaction) -> None:
 
 
 async def create_agreement(tx: Transaction, document: AgreementDocument) -> Agreement:
-    """A new agreement in version 1; or the one that says just this already, so that a repetition changes nothing."""
+    """A new agreement in version 1; or the one that says just this already, so that a repetition changes nothing.
+
+    Raises Unprocessable for one that names an unknown calendar.
+    """
     same = await agreement_store.find_same_document(tx, document)
-    return same or await agreement_store.add_version(tx, new_id(), 1, document)
+    return same or await agreement_store.add_version(tx, new_id(), 1, document, await named_calendar(tx, document))
 
 
 async def revise_agreement(tx: Transaction, agreement_id: UUID, document: AgreementDocument) -> Agreement:
-    """The next version of an agreement; or its newest, when that says just this already. Raises NotFound."""
+    """The next version of an agreement; or its newest, when that says just this already.
+
+    Raises NotFound, and Unprocessable for one that names an unknown calendar.
+    """
     newest = await agreement_store.lock_newest_version(tx, agreement_id)
     if newest is None:
         raise NotFound("agreement", agreement_id)
     if newest.document.as_json() == document.as_json():
         return newest
-    return await agreement_store.add_version(tx, agreement_id, newest.version + 1, document)
+    named = await named_calendar(tx, document)
+    return await agreement_store.add_version(tx, agreement_id, newest.version + 1, document, named)
 
 
 async def _agreements_of(tx: Transaction, cases: Any) -> Mapping[tuple[UUID, int], Agreement]:

@@ -12,8 +12,8 @@ from math import prod
 
 from opora_contracts.vocabulary import Channel, Kind, Metric, Priority
 from opora_sla.agreement import AgreementDocument
-from opora_sla.calendar.hours import DAY_MINUTES
-from opora_sla.calendar.written import week_of
+from opora_sla.calendar.document import CalendarDocument, OpenHours
+from opora_sla.calendar.lint import nights, unknown_calendar, with_the_built_in
 from opora_sla.metrics import ResponseMetric
 
 _WHOLE = {
@@ -40,17 +40,21 @@ class Finding:
     """Whether it may well be meant."""
 
 
-def findings(documents: Sequence[AgreementDocument]) -> list[Finding]:
-    """What is to be said of agreements that are in force together, in their order; the later is the newer one."""
-    found = [finding for number, document in enumerate(documents) for finding in _of_one(number, document)]
+def findings(documents: Sequence[AgreementDocument], calendars: Sequence[CalendarDocument] = ()) -> list[Finding]:
+    """What is to be said of agreements that are in force together, in their order; the later is the newer one.
+
+    `calendars` are those that they may refer to, besides the one that every platform has.
+    """
+    known = with_the_built_in(calendars)
+    found = [finding for number, document in enumerate(documents) for finding in _of_one(number, document, known)]
     found += _of_all(documents)
     return sorted(found, key=lambda finding: finding.agreement)
 
 
-def _of_one(number: int, document: AgreementDocument) -> Iterator[Finding]:
-    yield from _nights(number, document)
+def _of_one(number: int, document: AgreementDocument, known: Mapping[str, CalendarDocument]) -> Iterator[Finding]:
+    yield from _hours(number, document, known)
     yield from _without_clock(number, document)
-    open_seconds = _open_seconds_a_week(document) * _WEEKS_OF_TEN_YEARS
+    open_seconds = _open_seconds_a_week(document, known) * _WEEKS_OF_TEN_YEARS
     for metric, promised in _promised(document):
         given = [(priority, promised.targets[priority]) for priority in Priority if priority in promised.targets]
         for priority, target in given:
@@ -84,14 +88,6 @@ def _too_early(number: int, metric: Metric, promised: ResponseMetric) -> Iterato
             yield Finding(number, ("metrics", metric.value, "escalation", "steps", position, "before_due"), words)
 
 
-def _nights(number: int, document: AgreementDocument) -> Iterator[Finding]:
-    for day, stretches in (document.weekly_hours or {}).items():
-        for position, (begins, ends) in enumerate(stretches):
-            if ends < begins:
-                words = f"is open from {begins} until {ends} of the next day; if that is a slip, swap them"
-                yield Finding(number, ("weekly_hours", day, position), words, is_note=True)
-
-
 def _without_clock(number: int, document: AgreementDocument) -> Iterator[Finding]:
     for position, priority in enumerate(document.conditions.priority or ()):
         if not any(priority in promised.targets for _, promised in _promised(document)):
@@ -108,10 +104,16 @@ def _promised(document: AgreementDocument) -> Iterator[tuple[Metric, ResponseMet
             yield metric, promised
 
 
-def _open_seconds_a_week(document: AgreementDocument) -> int:
-    if document.weekly_hours is None:
-        return 7 * DAY_MINUTES * 60
-    return 60 * sum(closes - opens for stretches in week_of(document.weekly_hours) for opens, closes in stretches)
+def _hours(number: int, document: AgreementDocument, known: Mapping[str, CalendarDocument]) -> Iterator[Finding]:
+    if document.calendar is None:
+        yield from (Finding(number, place, words, is_note=True) for place, words in nights(document))
+    elif document.calendar not in known:
+        yield Finding(number, ("calendar",), unknown_calendar(document.calendar, known))
+
+
+def _open_seconds_a_week(document: AgreementDocument, known: Mapping[str, CalendarDocument]) -> int:
+    hours: OpenHours = document if document.calendar is None else known.get(document.calendar, OpenHours())
+    return 60 * sum(closes - opens for stretches in hours.working_time().hours() for opens, closes in stretches)
 
 
 def _of_all(documents: Sequence[AgreementDocument]) -> Iterator[Finding]:

@@ -22,6 +22,14 @@ class View(BaseModel):
     model_config = ConfigDict(from_attributes=True, use_attribute_docstrings=True)
 
 
+class PinnedCalendar(View):
+    """Which version of a calendar an agreement version counts by."""
+
+    id: UUID
+    version: int
+    name: str
+
+
 class AgreementView(View):
     """One version of an agreement."""
 
@@ -29,6 +37,8 @@ class AgreementView(View):
     version: int
     created_at: datetime
     document: dict[str, Any]
+    calendar: PinnedCalendar | None = None
+    """The version of the calendar that the document names."""
 
 
 class PinnedAgreement(View):
@@ -163,6 +173,7 @@ def agreement_view(agreement: Agreement) -> AgreementView:
         version=agreement.version,
         created_at=agreement.created_at,
         document=agreement.document.as_json(),
+        calendar=PinnedCalendar.model_validate(agreement.named) if agreement.named else None,
     )
 
 

@@ -1,9 +1,9 @@
-"""Agreements from files, as YAML or JSON: what is wrong is said with its line and what to write instead."""
+"""Agreements and calendars from files, as YAML or JSON: what is wrong is said with its line and what to write."""
 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,28 @@ from pydantic import BaseModel, ValidationError
 
 from opora_cli.errors import UNUSABLE_INPUT, CommandError
 from opora_sla.agreement import AgreementDocument, Conditions
+from opora_sla.calendar.document import CalendarDocument, OpenHours
+from opora_sla.calendar.lint import unknown_calendar, with_the_built_in
+from opora_sla.calendar.public_holidays import PublicHolidays
 from opora_sla.metrics import Metrics, ResolutionMetric, ResponseMetric, Target
 
 _MOST_BYTES = 1_000_000
 _MOST_PLACES = 100_000
 Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenCalendar:
+    """A calendar and where it stands."""
+
+    path: Path
+    document: CalendarDocument
+    place: Place
+    lines: Mapping[Place, int]
+
+    def where(self, *field: str | int) -> str:
+        """The file, the line where it is known, and the field."""
+        return _where(self.path, self.lines, (*self.place, *field))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +45,13 @@ class WrittenAgreement:
     document: AgreementDocument
     place: Place
     lines: Mapping[Place, int]
+    calendar: CalendarDocument | None = None
+    """The one that it refers to, once that is known."""
+
+    @property
+    def hours(self) -> OpenHours:
+        """Where its time zone stands."""
+        return self.calendar or self.document
 
     def where(self, *field: str | int) -> str:
         """The file, the line where it is known, and the field."""
@@ -45,42 +69,106 @@ class FileProblem:
         return f"{self.where}: {self.problem}"
 
 
-def load_agreements(path: Path) -> list[WrittenAgreement]:
-    """The agreements of a file. Raises CommandError with everything that is wrong in it, a line each."""
-    agreements, problems = read_agreements(path)
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """What a file holds, and what is wrong with the rest of it."""
+
+    agreements: list[WrittenAgreement] = field(default_factory=list)
+    calendars: list[WrittenCalendar] = field(default_factory=list)
+    problems: list[FileProblem] = field(default_factory=list)
+
+
+def load_agreements(*paths: Path) -> list[WrittenAgreement]:
+    """The agreements of files, each with the calendar that it refers to, which may stand in any of them.
+
+    Raises CommandError with everything that is wrong, a line each.
+    """
+    files = [read_file(path) for path in paths]
+    problems = [problem for file in files for problem in file.problems]
+    known = with_the_built_in(calendar.document for file in files for calendar in file.calendars)
+    agreements = []
+    for written in (written for file in files for written in file.agreements):
+        name = written.document.calendar
+        agreements.append(written if name is None else replace(written, calendar=known.get(name)))
+        if name is not None and name not in known:
+            problems.append(FileProblem(written.where("calendar"), unknown_calendar(name, known)))
+    if not agreements and not problems:
+        problems.append(FileProblem(str(paths[0]), "holds no agreement; write one with name and metrics"))
     if problems:
         raise CommandError("\n".join(str(problem) for problem in problems), exit_code=UNUSABLE_INPUT)
     return agreements
 
 
 def read_agreements(path: Path) -> tuple[list[WrittenAgreement], list[FileProblem]]:
-    """The agreements of a file, one or a list of them, and what is wrong with the others.
+    """The agreements of a file, and what is wrong in it. Raises CommandError when it cannot be read at all."""
+    file = read_file(path)
+    return file.agreements, file.problems
 
-    Raises CommandError when the file cannot be read at all.
+
+def read_file(path: Path, bare: type[AgreementDocument | CalendarDocument] = AgreementDocument) -> WrittenFile:
+    """The agreements and calendars of a file, and what is wrong with others.
+
+    It holds an agreement or a list of them, or an object with `agreements`, `calendars` or both, each one or a list.
+    With `bare`, what stands without such a word above it is a calendar. Raises CommandError when the file cannot be
+    read at all.
     """
     text = _text(path)
     try:
         value, lines = _parsed(text, is_json=path.suffix.lower() == ".json")
     except _SyntaxProblem as problem:
-        return [], [FileProblem(f"{path}:{problem.line}" if problem.line else str(path), problem.words)]
+        where = f"{path}:{problem.line}" if problem.line else str(path)
+        return WrittenFile(problems=[FileProblem(where, problem.words)])
+    file = WrittenFile()
+    if isinstance(value, dict) and value.keys() & _PARTS.keys():
+        for word, part in value.items():
+            if word in _PARTS:
+                _take(file, part, _PARTS[word], path=path, lines=lines, above=(word,))
+            else:
+                words = f"unknown field; write {' and '.join(_PARTS)} here, and all else within them"
+                file.problems.append(FileProblem(_where(path, lines, (word,)), words))
+    else:
+        _take(file, value, bare, path=path, lines=lines, above=())
+        if isinstance(value, list) and not value:
+            what = "holds no agreement; write an object with name and metrics"
+            file.problems.append(FileProblem(str(path), what))
+    return file
+
+
+_PARTS: Mapping[str, type[AgreementDocument | CalendarDocument]] = {
+    "agreements": AgreementDocument,
+    "calendars": CalendarDocument,
+}
+
+
+def _take(
+    file: WrittenFile,
+    value: Any,
+    kind: type[AgreementDocument | CalendarDocument],
+    *,
+    path: Path,
+    lines: Mapping[Place, int],
+    above: Place,
+) -> None:
     listed = isinstance(value, list)
-    agreements: list[WrittenAgreement] = []
-    problems: list[FileProblem] = []
     for number, one in enumerate(value if listed else [value]):
-        place: Place = (number,) if listed else ()
+        place: Place = (*above, number) if listed else above
         if not isinstance(one, dict):
-            words = "is no agreement; write an object with name and metrics, or a list of such"
-            problems.append(FileProblem(_where(path, lines, place), words))
+            words = (
+                "is no agreement; write an object with name and metrics, or a list of such"
+                if kind is AgreementDocument
+                else "is no calendar; write an object with name and weekly_hours, or a list of such"
+            )
+            file.problems.append(FileProblem(_where(path, lines, place), words))
             continue
         try:
-            document = AgreementDocument.model_validate(one)
+            document = kind.model_validate(one)
         except ValidationError as error:
-            problems += [_told(path, lines, place, problem) for problem in error.errors()]
+            file.problems.extend(_told(path, lines, place, problem, kind) for problem in error.errors())
+            continue
+        if isinstance(document, AgreementDocument):
+            file.agreements.append(WrittenAgreement(path, document, place, lines))
         else:
-            agreements.append(WrittenAgreement(path, document, place, lines))
-    if listed and not value:
-        problems.append(FileProblem(str(path), "holds no agreement; write an object with name and metrics"))
-    return agreements, problems
+            file.calendars.append(WrittenCalendar(path, document, place, lines))
 
 
 class _SyntaxProblem(Exception):  # noqa: N818  it never leaves this module
@@ -197,19 +285,21 @@ def _where(path: Path, lines: Mapping[Place, int], place: Place) -> str:
     return f"{path}{line}" + (f": {'.'.join(str(part) for part in place)}" if place else "")
 
 
-def _told(path: Path, lines: Mapping[Place, int], above: Place, problem: Mapping[str, Any]) -> FileProblem:
+def _told(
+    path: Path, lines: Mapping[Place, int], above: Place, problem: Mapping[str, Any], kind: type[BaseModel]
+) -> FileProblem:
     place: Place = tuple(problem["loc"])
     is_key = bool(place) and place[-1] == "[key]"
     if is_key:
         place = place[:-1]
-    return FileProblem(_where(path, lines, (*above, *place)), _words(place, problem, is_key=is_key))
+    return FileProblem(_where(path, lines, (*above, *place)), _words(place, problem, kind, is_key=is_key))
 
 
-def _words(place: Place, problem: Mapping[str, Any], *, is_key: bool) -> str:
+def _words(place: Place, problem: Mapping[str, Any], kind: type[BaseModel], *, is_key: bool) -> str:
     message: str = problem["msg"].removeprefix("Value error, ")
     match problem["type"]:
         case "extra_forbidden":
-            return _unknown(place)
+            return _unknown(place, kind)
         case "missing":
             return "is missing; write it"
         case "value_error":
@@ -220,23 +310,25 @@ def _words(place: Place, problem: Mapping[str, Any], *, is_key: bool) -> str:
     return f"{shown} cannot stand here; write {expected}" if expected != message else f"{shown}: {message}"
 
 
-def _unknown(place: Place) -> str:
-    fields = list(_model_at(place[:-1]).model_fields)
+def _unknown(place: Place, kind: type[BaseModel]) -> str:
+    fields = list(_model_at(place[:-1], kind).model_fields)
     near = get_close_matches(str(place[-1]), fields, n=1)
     return f"unknown field; write {near[0]}" if near else f"unknown field; write one of {', '.join(fields)}"
 
 
-def _model_at(place: Sequence[str | int]) -> type[BaseModel]:
-    match tuple(place):
-        case ("conditions",):
-            return Conditions
-        case ("metrics",):
-            return Metrics
-        case ("metrics", "resolution"):
-            return ResolutionMetric
-        case ("metrics", _):
-            return ResponseMetric
-        case ("metrics", _, "targets", _):
-            return Target
-        case _:
-            return AgreementDocument
+def _model_at(place: Sequence[str | int], kind: type[BaseModel]) -> type[BaseModel]:
+    at = tuple(place)
+    for shape, model in _MODELS.items():
+        if len(at) == len(shape) and all(part in ("*", found) for part, found in zip(shape, at, strict=True)):
+            return model
+    return kind
+
+
+_MODELS: Mapping[Place, type[BaseModel]] = {
+    ("conditions",): Conditions,
+    ("metrics",): Metrics,
+    ("metrics", "resolution"): ResolutionMetric,
+    ("metrics", "*"): ResponseMetric,
+    ("metrics", "*", "targets", "*"): Target,
+    ("holidays_of",): PublicHolidays,
+}

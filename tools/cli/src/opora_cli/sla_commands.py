@@ -11,6 +11,7 @@ import typer
 from pydantic import ValidationError
 
 from opora_cli.agreements_commands import agreements_app
+from opora_cli.calendar_preview import preview
 from opora_cli.console import err
 from opora_cli.errors import PROBLEMS_FOUND, UNUSABLE_INPUT, CommandError
 from opora_cli.simulation.commands import simulate
@@ -23,6 +24,7 @@ sla_app.add_typer(agreements_app, name="agreements")
 sla_app.add_typer(report_app, name="report")
 sla_app.command()(explain)
 sla_app.command()(simulate)
+calendar_app.command()(preview)
 
 _MOST_BYTES = 1_000_000
 """Of a line."""

@@ -1,8 +1,6 @@
 """Signed webhooks (Standard Webhooks 1.0): the event as a structured CloudEvent, POSTed to an endpoint."""
 
-import asyncio
 import json
-import socket
 from datetime import datetime
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -10,11 +8,11 @@ from uuid import UUID
 import httpx
 from standardwebhooks import Webhook
 
+from opora_chassis.addresses import ForbiddenAddressError, check_url, resolve_public
 from opora_chassis.clock import host_now
 from opora_chassis.database import Database
 from opora_contracts.envelope import STRUCTURED_CONTENT_TYPE
 from opora_notify import store
-from opora_notify.domain.addresses import ForbiddenAddressError, check_resolved, check_url
 from opora_notify.domain.delivery import Delayed, Delivered, Notification, Outcome, Refused, Withheld
 from opora_notify.settings import NotifySettings
 from opora_notify.store import WebhookEndpoint
@@ -69,7 +67,7 @@ async def _request(
         return client.build_request("POST", endpoint.url, content=body.encode(), headers=headers)
     parts = urlsplit(endpoint.url)
     host = parts.hostname or ""
-    address = await _resolve(host, parts.port or 443)
+    address = await resolve_public(host, parts.port or 443)
     url = httpx.URL(endpoint.url)
     return client.build_request(
         "POST",
@@ -78,12 +76,3 @@ async def _request(
         headers={**headers, "host": url.netloc.decode("ascii")},
         extensions={"sni_hostname": host},
     )
-
-
-async def _resolve(host: str, port: int) -> str:
-    """An address of the host; all of them must be public. Raises ForbiddenAddressError, or OSError for no answer."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [str(entry[4][0]) for entry in found]
-    for address in addresses:
-        check_resolved(address)
-    return addresses[0]

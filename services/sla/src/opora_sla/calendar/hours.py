@@ -28,21 +28,23 @@ class Calendar:
 
     `weekly_hours` holds for Monday to Sunday the day's intervals in order, none overlapping; None means that every
     hour of every day is open. A date of `dates` has the hours that stand there and no others, closed if there are none;
-    any other date of `holidays` is closed.
+    any other date of `holidays` is closed. Nothing is open within a stretch of `closed`: these are absolute, [from, to)
+    in microseconds since 1970, in order, none touching another.
     """
 
     time_zone: str = "UTC"
     weekly_hours: tuple[tuple[Interval, ...], ...] | None = None
     holidays: frozenset[date] = frozenset()
     dates: tuple[tuple[date, tuple[Interval, ...]], ...] = ()
+    closed: tuple[tuple[int, int], ...] = ()
     always_open: bool = field(init=False, repr=False, compare=False, default=False)
     """Whether working time is simply time. Known once, like the hash: every clock asks for both."""
     _hash: int = field(init=False, repr=False, compare=False, default=0)
 
     def __post_init__(self) -> None:
-        parts = (self.time_zone, self.weekly_hours, self.holidays, self.dates)
-        object.__setattr__(self, "_hash", hash(parts))
-        object.__setattr__(self, "always_open", self.weekly_hours is None and not self.holidays and not self.dates)
+        differs = (self.holidays, self.dates, self.closed)
+        object.__setattr__(self, "_hash", hash((self.time_zone, self.weekly_hours, *differs)))
+        object.__setattr__(self, "always_open", self.weekly_hours is None and not any(differs))
 
     def __hash__(self) -> int:
         return self._hash
@@ -60,17 +62,19 @@ def compose(
     dates: Mapping[date, Sequence[Interval]] | None = None,
     weekly_breaks: Sequence[Sequence[Interval]] = ((),) * DAYS_OF_WEEK,
     breaks: Mapping[date, Sequence[Interval]] | None = None,
+    closed: Iterable[tuple[int, int]] = (),
 ) -> Calendar:
     """The calendar of a week, holidays, dates with hours of their own and breaks, each of a weekday or of one date.
 
-    A break is never open, whatever hours its day has; a holiday with hours of its own is no holiday.
+    A break is never open, whatever hours its day has, nor is what is `closed` in absolute time (in any order); a
+    holiday with hours of its own is no holiday.
     """
-    closed, one_off = frozenset(holidays), breaks or {}
+    holiday, one_off = frozenset(holidays), breaks or {}
     own = dict(dates or {})
     hours = _ALL_WEEK if week is None else week
     for day in one_off:
         for touched in (day - _A_DAY, day, day + _A_DAY):
-            if touched not in own and touched not in closed:
+            if touched not in own and touched not in holiday:
                 own[touched] = hours[touched.weekday()]
 
     def taken(weekday: int) -> Iterator[Interval]:
@@ -85,7 +89,8 @@ def compose(
     weekly = None
     if week is not None or any(weekly_breaks):
         weekly = tuple(without(stretches, taken(weekday)) for weekday, stretches in enumerate(hours))
-    return Calendar(time_zone, weekly, closed.difference(changed), tuple(sorted(changed.items())))
+    own_hours = tuple(sorted(changed.items()))
+    return Calendar(time_zone, weekly, holiday.difference(changed), own_hours, without(closed, ()))
 
 
 def without(stretches: Iterable[Interval], breaks: Iterable[Interval]) -> tuple[Interval, ...]:

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from opora_sla.calendar.hours import Calendar, compose
+from opora_sla.calendar.hours import Calendar
 from opora_sla.calendar.paused import PausedCalendar
-from opora_sla.calendar.written import WEEKDAYS, WallTimes, Weekday, known_zone, wall_intervals, week_of
+from opora_sla.calendar.written import WallTimes, Weekday, calendar_of, known_zone
 
 Operation = Literal["add", "sub", "between", "is_open", "next_open", "next_close"]
 Answer = str | float | int | bool | None
@@ -60,15 +60,12 @@ class Question(BaseModel):
 
     def calendar(self) -> Calendar:
         """The calendar that the question is about. Raises ValueError for hours that cannot be."""
-        weekly_breaks = tuple(wall_intervals(day, self.breaks.get(day, ())) for day in WEEKDAYS)
-        one_off = {day: hours for day, hours in self.breaks.items() if isinstance(day, date)}
-        return compose(
+        return calendar_of(
             self.timezone,
-            None if self.weekly_hours is None else week_of(self.weekly_hours),
+            self.weekly_hours,
+            breaks=self.breaks,
             holidays=self.holidays,
-            dates={day: wall_intervals(str(day), hours) for day, hours in self.date_overrides.items()},
-            weekly_breaks=weekly_breaks,
-            breaks={day: wall_intervals(str(day), hours) for day, hours in one_off.items()},
+            date_overrides=self.date_overrides,
         )
 
     def answer(self) -> Answer:

@@ -14,13 +14,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from opora_sla.calendar.hours import DAYS_OF_WEEK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from opora_sla.calendar.hours import Calendar, Interval
 
@@ -86,6 +87,20 @@ class Timetable:
         self._cover(at_us, at_us)
         index = bisect_right(self._opens, at_us) - 1
         return index >= 0 and at_us < self._closes[index]
+
+    def stretches(self, start_us: int, end_us: int) -> list[Interval]:
+        """What is open in [start, end), cut at both."""
+        self._cover(start_us, end_us)
+        first = max(bisect_right(self._opens, start_us) - 1, 0)
+        cut = (
+            (max(opens, start_us), min(closes, end_us))
+            for opens, closes in zip(
+                islice(self._opens, first, bisect_right(self._opens, end_us)),
+                islice(self._closes, first, None),
+                strict=False,
+            )
+        )
+        return [(opens, closes) for opens, closes in cut if opens < closes]
 
     def spent(self, start_us: int, budget_us: int) -> int | None:
         """The last instant until which the budget holds, or None when the ten years after the start do not use it."""
@@ -217,7 +232,25 @@ def _open_stretches(calendar: Calendar, zone: ZoneInfo, year: int) -> Iterator[I
                 if open_us < close_us:
                     found.append((open_us, close_us))
         # A stretch that opens after the midnight of its day may stand behind the next day's first.
-        yield from sorted(found)
+        found.sort()
+        yield from _less(found, calendar.closed) if calendar.closed else found
+
+
+def _less(stretches: Iterable[Interval], closed: Sequence[Interval]) -> Iterator[Interval]:
+    """The stretches, which are in the order of their openings, without what is closed."""
+    passed = 0
+    for opens, closes in stretches:
+        while passed < len(closed) and closed[passed][1] <= opens:
+            passed += 1
+        begins = opens
+        for shuts, ends in islice(closed, passed, None):
+            if shuts >= closes:
+                break
+            if begins < shuts:
+                yield begins, shuts
+            begins = ends
+        if begins < closes:
+            yield begins, closes
 
 
 def _constant_offsets(zone: ZoneInfo, from_us: int, to_us: int) -> Iterator[tuple[int, int, int]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from opora_sla.calendar.hours import DAY_MINUTES, DAYS_OF_WEEK, Interval
+from opora_sla.calendar.hours import DAY_MINUTES, DAYS_OF_WEEK, Calendar, Interval, compose
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -23,6 +24,27 @@ def known_zone(name: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"{name!r} is no IANA time zone; write one such as Europe/Berlin or UTC") from None
     return name
+
+
+def calendar_of(
+    time_zone: str,
+    weekly_hours: Mapping[Weekday, WallTimes] | None,
+    *,
+    breaks: Mapping[Weekday | date, WallTimes],
+    holidays: Iterable[date],
+    date_overrides: Mapping[date, WallTimes],
+    closed: Iterable[tuple[int, int]] = (),
+) -> Calendar:
+    """The calendar of what is written, and what is closed besides. Raises ValueError for hours that cannot be."""
+    return compose(
+        time_zone,
+        None if weekly_hours is None else week_of(weekly_hours),
+        holidays=holidays,
+        dates={day: wall_intervals(str(day), hours) for day, hours in date_overrides.items()},
+        weekly_breaks=tuple(wall_intervals(day, breaks.get(day, ())) for day in WEEKDAYS),
+        breaks={day: wall_intervals(str(day), hours) for day, hours in breaks.items() if isinstance(day, date)},
+        closed=closed,
+    )
 
 
 def week_of(hours: Mapping[Weekday, WallTimes]) -> tuple[tuple[Interval, ...], ...]:

@@ -8,6 +8,8 @@ from uuid import UUID
 
 from opora_chassis.database import Database, Transaction
 from opora_sla.agreement import Agreement, AgreementDocument, read_agreement
+from opora_sla.calendar.document import NamedCalendar
+from opora_sla.store.calendars import lock_writing, pinned_calendars
 
 Reader = Database | Transaction
 
@@ -16,7 +18,7 @@ async def newest_agreements(reader: Reader) -> list[Agreement]:
     """The newest version of every agreement."""
     # Plan: one pass over the primary key; agreements are few.
     rows = await reader.fetch(f"select distinct on (id) {_COLUMNS} from agreements order by id, version desc")
-    return [_agreement(row) for row in rows]
+    return await _agreements(reader, rows)
 
 
 async def pinned_agreements(reader: Reader, pins: Collection[tuple[UUID, int]]) -> dict[tuple[UUID, int], Agreement]:
@@ -27,7 +29,7 @@ async def pinned_agreements(reader: Reader, pins: Collection[tuple[UUID, int]]) 
         [agreement_id for agreement_id, _ in wanted],
         [version for _, version in wanted],
     )
-    return {(row["id"], row["version"]): _agreement(row) for row in rows}
+    return {(each.id, each.version): each for each in await _agreements(reader, rows)}
 
 
 async def find_agreement(reader: Reader, agreement_id: UUID, version: int | None = None) -> Agreement | None:
@@ -38,7 +40,7 @@ async def find_agreement(reader: Reader, agreement_id: UUID, version: int | None
         agreement_id,
         version,
     )
-    return None if row is None else _agreement(row)
+    return None if row is None else (await _agreements(reader, [row]))[0]
 
 
 async def list_agreements(reader: Reader, after_id: UUID | None, limit: int) -> Sequence[Agreement]:
@@ -49,41 +51,67 @@ async def list_agreements(reader: Reader, after_id: UUID | None, limit: int) -> 
         after_id,
         limit,
     )
-    return [_agreement(row) for row in rows]
+    return await _agreements(reader, rows)
 
 
 async def find_same_document(tx: Transaction, document: AgreementDocument) -> Agreement | None:
     """The oldest agreement whose newest version says just this. Until the transaction ends nobody else writes one."""
-    await tx.execute("lock table agreements in share row exclusive mode")
+    await lock_writing(tx)
     row = await tx.fetchrow(
         f"select * from (select distinct on (id) {_COLUMNS} from agreements order by id, version desc) as newest"
         " where document = $1::jsonb order by id limit 1",
         document.as_json(),
     )
-    return None if row is None else _agreement(row)
+    return None if row is None else (await _agreements(tx, [row]))[0]
 
 
 async def lock_newest_version(tx: Transaction, agreement_id: UUID) -> Agreement | None:
     """The newest version, or None; until the transaction ends nobody else can write one."""
-    await tx.execute("lock table agreements in share row exclusive mode")
+    await lock_writing(tx)
     return await find_agreement(tx, agreement_id)
 
 
-async def add_version(tx: Transaction, agreement_id: UUID, version: int, document: AgreementDocument) -> Agreement:
-    """Write a version. Raises asyncpg.UniqueViolationError when it exists."""
+async def naming(tx: Transaction, calendar_id: UUID) -> Sequence[Agreement]:
+    """The newest versions of those agreements whose newest version names this calendar."""
+    rows = await tx.fetch(
+        f"select * from (select distinct on (id) {_COLUMNS} from agreements order by id, version desc) as newest"
+        " where calendar_id = $1 order by id",
+        calendar_id,
+    )
+    return await _agreements(tx, rows)
+
+
+async def add_version(
+    tx: Transaction, agreement_id: UUID, version: int, document: AgreementDocument, named: NamedCalendar | None = None
+) -> Agreement:
+    """Write a version, which pins that of the calendar it names. Raises asyncpg.UniqueViolationError when it exists."""
+    agreement = read_agreement(agreement_id, version, document, tx.now, named)
     await tx.execute(
-        "insert into agreements (id, version, document, created_at) values ($1, $2, $3, $4)",
+        "insert into agreements (id, version, document, created_at, calendar_id, calendar_version)"
+        " values ($1, $2, $3, $4, $5, $6)",
         agreement_id,
         version,
         document.as_json(),
         tx.now,
+        named.id if named else None,
+        named.version if named else None,
     )
-    return read_agreement(agreement_id, version, document, tx.now)
+    return agreement
 
 
-_COLUMNS = "id, version, document, created_at"
+_COLUMNS = "id, version, document, created_at, calendar_id, calendar_version"
 
 
-def _agreement(row: Any) -> Agreement:
-    document = AgreementDocument.model_validate(row["document"])
-    return read_agreement(row["id"], row["version"], document, row["created_at"])
+async def _agreements(reader: Reader, rows: Sequence[Any]) -> list[Agreement]:
+    pins = {(row["calendar_id"], row["calendar_version"]) for row in rows if row["calendar_id"] is not None}
+    calendars = await pinned_calendars(reader, pins) if pins else {}
+    return [
+        read_agreement(
+            row["id"],
+            row["version"],
+            AgreementDocument.model_validate(row["document"]),
+            row["created_at"],
+            calendars.get((row["calendar_id"], row["calendar_version"])),
+        )
+        for row in rows
+    ]

@@ -87,9 +87,10 @@ def simulate(
     The log is a file, for which no platform is needed, or else the platform's own: its topic of tickets as it is now,
     in the window of --from and --to (event time; a date is its midnight in UTC).
 
-    A file holds one agreement or a list of them, as the API takes it. Before is --against, or else, of the platform's
-    log, its agreements in force, and of a ServiceNow log what it recorded itself (made_sla, for the resolution). Every
-    n counts tickets that are decided; a ticket is breached in a metric when one of its clocks is.
+    A file holds one agreement or a list of them, as the API takes it, or `agreements` and `calendars`, whose feeds are
+    not read. Before is --against, or else, of the platform's log, its agreements in force, and of a ServiceNow log what
+    it recorded itself (made_sla, for the resolution). Every n counts tickets that are decided; a ticket is breached in
+    a metric when one of its clocks is.
 
     JSON: "log", "agreements", "against", "judged_at", "time_zone", "rows", "malformed_lines", "refused_entries",
     "seconds", and of the report "before" (agreement, recorded or null), "tickets", "not_covered",
@@ -108,9 +109,11 @@ def simulate(
 
     started_at = time.monotonic()
     _check_places(plot, out_file)
-    drafts = [written for path in agreement for written in load_agreements(path)]
-    currents = [written for path in against or () for written in load_agreements(path)]
-    zone = _zone(log_zone or drafts[0].document.time_zone)
+    drafts = load_agreements(*agreement)
+    currents = load_agreements(*against) if against else []
+    for feed in sorted({each.calendar.feed for each in drafts + currents if each.calendar and each.calendar.feed}):
+        say(f"{feed} was not read: the simulation is without the feed")
+    zone = _zone(log_zone or drafts[0].hours.time_zone)
     source: Log | PlatformLog
     in_force: list[Agreement] = []
     if log is not None:
@@ -237,9 +240,19 @@ def _zone(name: str) -> ZoneInfo:
 def _agreements(written: Sequence["WrittenAgreement"], created_at: datetime) -> list["Agreement"]:
     """In the order in which they were given: of two that apply alike, the platform takes the later one."""
     from opora_sla.agreement import read_agreement
+    from opora_sla.calendar.document import NamedCalendar
 
     return [
-        read_agreement(UUID(int=number), 1, each.document, created_at) for number, each in enumerate(written, start=1)
+        read_agreement(
+            UUID(int=number),
+            1,
+            each.document,
+            created_at,
+            NamedCalendar(UUID(int=number), 1, each.calendar.name, each.calendar.without_feed(created_at.year))
+            if each.calendar
+            else None,
+        )
+        for number, each in enumerate(written, start=1)
     ]
 
 
