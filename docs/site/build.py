@@ -35,7 +35,10 @@ PARTS: Mapping[str, tuple[str, ...]] = {
         *(f"docs/guides/{language}" for language in ("python", "java", "go", "node", "kcat")),
         "docs/guides/*",
     ),
-    "Service levels": ("docs/working-time", "docs/sla-escalation", "docs/sla-simulation", "docs/sla-reports"),
+    "Service levels": (
+        "docs/working-time",
+        *(f"docs/sla-{page}" for page in ("escalation", "changes", "simulation", "reports")),
+    ),
     "Channels": ("docs/mail",),
     "Events": ("docs/events/index", "docs/events/opora.requests", "docs/events/*", "reference/asyncapi"),
     "HTTP": (*(f"reference/{service}" for service in SERVICES), "reference/*"),

@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import Counter
 
 from opora_chassis.database import Database, Transaction
-from opora_chassis.http import NotFound, Unprocessable
+from opora_chassis.http import NotFound
 from opora_chassis.identifiers import new_id
 from opora_chassis.platform import Platform
 from opora_sla.agreement import Agreement, AgreementDocument, read_agreement
@@ -91,14 +91,10 @@ async def preview(
 async def request_change(
     tx: Transaction, agreement_id: UUID, to_version: int | None, created_from: datetime | None, caller: str
 ) -> AgreementChange:
-    """Ask that open tickets under older versions go over to this one, or to the newest. Raises a Problem."""
+    """Ask that open tickets under older versions go over to this one, or to the newest. Raises NotFound."""
     agreement = await agreement_store.find_agreement(tx, agreement_id, to_version)
     if agreement is None:
         raise NotFound("agreement", agreement_id if to_version is None else f"{agreement_id} in version {to_version}")
-    if agreement.version == 1:
-        raise Unprocessable(
-            "No ticket can be under an older version than 1. Revise the agreement first, with PUT /v1/agreements/{id}."
-        )
     change = AgreementChange(
         id=new_id(),
         agreement_id=agreement_id,

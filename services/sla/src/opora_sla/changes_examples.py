@@ -48,7 +48,7 @@ PREVIEW: Json = {
 }
 CHANGES: Json = {
     "All that are open, to the newest version": {},
-    "Tickets of this year": {"to_version": 2, "created_from": "2026-01-01T00:00:00Z"},
+    "Tickets of this year": {"created_from": "2026-01-01T00:00:00Z"},
 }
 CHANGE: Json = {
     "id": "018f3b10-4c21-7e90-8d13-6f0a2b9c7e41",

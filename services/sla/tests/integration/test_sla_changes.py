@@ -96,15 +96,16 @@ async def test_a_change_goes_on_behind_its_last_batch(sla: Any) -> None:
 
 
 async def test_what_cannot_be_changed_is_refused_with_what_to_do(sla: Any) -> None:
-    """An agreement that does not exist, a version that does not, and one that has only its first."""
+    """An agreement or version that does not exist, a preview of too much; under one version there is nothing to do."""
     async with sla() as desk:
         agreement_id = await agree(desk)
         path = f"/v1/agreements/{agreement_id}"
-        only = await post(desk, f"{path}/changes", {}, 422)
+        nothing = await post(desk, f"{path}/changes", {})
+        nothing = await finished(desk, agreement_id, nothing["id"])
         await post(desk, f"{path}/changes", {"to_version": 7}, 404)
         await post(desk, f"/v1/agreements/{UUID(int=9)}/changes", {}, 404)
         await post(desk, f"/v1/agreements/{UUID(int=9)}/preview", {"document": LONGER}, 404)
         await post(desk, f"{path}/preview", {"document": LONGER, "limit": 501}, 422)
         await post(desk, f"{path}/preview", {"document": LONGER, "cursor": "x"}, 400)
 
-    assert "Revise the agreement first" in only["detail"]
+    assert (nothing["examined"], nothing["migrated"], nothing["effects"]) == (0, 0, {})
