@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from dataclasses import replace
 from datetime import date, timedelta
@@ -96,9 +97,9 @@ async def read_apart(
     ended after 15 s. Raises FeedError.
     """
     first, last = date(today.year - _YEARS_BEHIND, 1, 1), date(today.year + _YEARS_AHEAD, 12, 31)
-    words = (sys.executable, "-I", "-m", "opora_sla.feed.read", document.time_zone, first.isoformat(), last.isoformat())
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe, stderr=pipe, env={})
+    words = (sys.executable, "-P", "-m", "opora_sla.feed.read", document.time_zone, first.isoformat(), last.isoformat())
+    pipe, environment = asyncio.subprocess.PIPE, {"PYTHONPATH": os.pathsep.join(sys.path)}
+    process = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
     try:
         async with asyncio.timeout(within_seconds):
             said, reason = await process.communicate(content)
