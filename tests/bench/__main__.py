@@ -11,6 +11,7 @@ import logging
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -36,16 +37,19 @@ def main() -> int:
     # What belongs to a run on purpose: groups that come and go, topics that were made a moment ago.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    rows = uvloop.run(_measure(options.only or list(LINES), full=options.full))
-    print_rows(rows)
     at = host_now()
-    write_document(rows, at, options.json)
-    if options.page is not None:
-        write_page(rows, at, options.page, "make bench-full" if options.full else "make bench")
+
+    def keep(rows: list[Row]) -> None:
+        write_document(rows, at, options.json)
+        if options.page is not None:
+            write_page(rows, at, options.page, "make bench-full" if options.full else "make bench")
+
+    print_rows(uvloop.run(_measure(options.only or list(LINES), keep, full=options.full)))
     return 0
 
 
-async def _measure(names: list[str], *, full: bool) -> list[Row]:
+async def _measure(names: list[str], keep: Callable[[list[Row]], None], *, full: bool) -> list[Row]:
+    """Measure the lines one after the other; what is measured is kept after each, whatever happens to the next."""
     rows: list[Row] = []
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="opora-bench-") as place:
@@ -59,6 +63,7 @@ async def _measure(names: list[str], *, full: bool) -> list[Row]:
                 of_line = await LINES[name](ground)
                 print_rows(of_line)
                 rows += of_line
+                keep(rows)
         finally:
             await asyncio.gather(asyncio.to_thread(kafka.stop), asyncio.to_thread(postgres.stop))
     return rows
