@@ -52,6 +52,8 @@ COMMANDS = (
     ["sla", "calendar", "eval"],
     ["sla", "calendar", "preview"],
     ["sla", "agreements", "lint"],
+    ["sla", "agreements", "preview"],
+    ["sla", "agreements", "migrate"],
     ["sla", "simulate"],
     ["sla", "report", "compliance"],
     ["sla", "report", "breaches"],

@@ -1,18 +1,24 @@
-"""`opora sla agreements lint`: agreements in files, looked at before they are made."""
+"""`opora sla agreements …`: agreements in files, looked at before they are made, and open tickets under them."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from opora_cli.console import AsJson, print_json
+from opora_cli.console import AsJson, Directory, out, print_json, run
+from opora_cli.endpoints import DEFAULT_DIRECTORY, read_endpoints
 from opora_cli.errors import PROBLEMS_FOUND
+from opora_cli.sla_reports.times import instant_given
 
-agreements_app = typer.Typer(help="Agreements in files.", no_args_is_help=True)
+agreements_app = typer.Typer(help="Agreements: drafts in files, and open tickets under them.", no_args_is_help=True)
 
 AgreementFiles = Annotated[
     list[Path],
     typer.Argument(metavar="FILE.yaml|json…", help="Agreements that are to be in force together, and calendars."),
+]
+AgreementId = Annotated[str, typer.Argument(metavar="AGREEMENT_ID", help="As sla gave it when it was written.")]
+CreatedFrom = Annotated[
+    str | None, typer.Option(metavar="TIME|DATE", help="Only tickets created from then on; a date is in UTC.")
 ]
 
 
@@ -57,3 +63,53 @@ def lint(files: AgreementFiles, *, as_json: AsJson = False) -> None:
             print(f"{len(written)} agreements{beside}, nothing to say")
     if not all(one["note"] for one in told):
         raise typer.Exit(PROBLEMS_FOUND)
+
+
+@agreements_app.command()
+def preview(
+    agreement_id: AgreementId,
+    file: Annotated[Path, typer.Argument(metavar="FILE.yaml|json", help="The draft of the agreement's next version.")],
+    *,
+    created_from: CreatedFrom = None,
+    limit: Annotated[int, typer.Option(min=0, max=100_000, help="List at most so many clocks.")] = 50,
+    as_json: AsJson = False,
+    directory: Directory = DEFAULT_DIRECTORY,
+) -> None:
+    """Say which open tickets a draft would breach, relieve or move, on a running platform; nothing is changed.
+
+    JSON: "examined", "effects" (how many clocks of each), "changes". Exit codes: 0 done, 2 the file is not usable, 3 no
+    platform runs.
+    """
+    from opora_cli.agreement_changes import draft_in, foreseen, print_foreseen
+
+    begin = instant_given("--created-from", created_from)
+    found = run(foreseen(read_endpoints(directory), agreement_id, draft_in(file), begin, limit))
+    if as_json:
+        print_json(found)
+    else:
+        print_foreseen(found, out)
+
+
+@agreements_app.command()
+def migrate(
+    agreement_id: AgreementId,
+    *,
+    to_version: Annotated[int | None, typer.Option(min=1, help="The version to go over to; else the newest.")] = None,
+    created_from: CreatedFrom = None,
+    wait: Annotated[bool, typer.Option(help="Wait until it is done.")] = True,
+    as_json: AsJson = False,
+    directory: Directory = DEFAULT_DIRECTORY,
+) -> None:
+    """Take open tickets of an agreement over to a newer version, as if that had applied since their creation.
+
+    Each ticket goes over once, in batches beside the live clocks; look first with `preview`. JSON is what sla answers
+    about the request. Exit codes: 0 done, or asked for with --no-wait; 2 wrong usage, 3 no platform runs.
+    """
+    from opora_cli.agreement_changes import print_change, taken_over
+
+    begin = instant_given("--created-from", created_from)
+    change = run(taken_over(read_endpoints(directory), agreement_id, to_version, begin, wait=wait))
+    if as_json:
+        print_json(change)
+    else:
+        print_change(change, out)
