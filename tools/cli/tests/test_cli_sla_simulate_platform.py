@@ -185,6 +185,36 @@ def test_before_is_what_is_in_force(platform: list[str], draft: str) -> None:
     assert report["metrics"]["first_response"]["all"]["before"]["n"] == 1
 
 
+def test_an_agreement_in_force_counts_by_the_calendar_that_it_pinned(
+    draft: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In that version, with what it took from elsewhere: its feed closes the day on which ticket 3 came and went."""
+    pin = {"id": str(UUID(int=8)), "version": 2, "name": "Office"}
+    agreement = {
+        "id": str(UUID(int=7)),
+        "version": 3,
+        "created_at": "2026-01-01T00:00:00Z",
+        "document": BETTER | {"calendar": "Office"},
+        "calendar": pin,
+    }
+    calendar = pin | {
+        "created_at": "2026-01-01T00:00:00Z",
+        "document": {"name": "Office"},
+        "closures": {"public_holidays": [], "feed_days": ["2026-03-01"], "feed_times": []},
+    }
+    monkeypatch.setattr(platform_log, "Consumer", Records)
+    answers = {
+        "/v1/agreements?limit=200": {"items": [agreement, agreement], "next_cursor": None},
+        f"/v1/calendars/{pin['id']}?version=2": calendar,
+    }
+    with answering(answers) as (endpoints, asked):
+        monkeypatch.setenv("OPORA_ENDPOINTS", endpoints)
+        monkeypatch.setenv("OPORA_API_KEY", "opk_x")
+        report = simulated("--agreement", draft, "--from", "2026-03-01", "--to", "2026-03-02")
+    assert outcomes(report["metrics"]["resolution"]["all"]["before"]) == (1, 0, 0)
+    assert len(asked) == 2
+
+
 def test_with_a_file_or_a_bare_broker_nobody_is_asked(platform: list[str], draft: str) -> None:
     """`--against` is before; a broker without a platform has no agreements, so nothing is compared."""
     against = simulated("--agreement", draft, "--against", draft)

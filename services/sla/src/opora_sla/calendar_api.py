@@ -32,7 +32,7 @@ from opora_sla import calendar_examples, calendar_handlers
 from opora_sla.api_examples import page
 from opora_sla.calendar.document import FEED_SCHEMES, CalendarDocument, CalendarVersion
 from opora_sla.calendar.preview import MOST_DAYS, preview
-from opora_sla.calendar_views import CalendarView, PreviewView, calendar_view, preview_view
+from opora_sla.calendar_views import CalendarView, ClosuresView, PreviewView, calendar_view, preview_view
 from opora_sla.settings import settings_of
 from opora_sla.store import calendars as calendar_store
 
@@ -98,7 +98,8 @@ async def get_calendar(
 ) -> CalendarView:
     """This version of a calendar, or its newest."""
     calendar = await _found(platform, calendar_id, version)
-    return calendar_view(calendar, await calendar_store.sources_of(platform.database, [calendar_id]))
+    view = calendar_view(calendar, await calendar_store.sources_of(platform.database, [calendar_id]))
+    return view.model_copy(update={"closures": ClosuresView.model_validate(calendar.closures.as_json())})
 
 
 @router.get("/calendars/{calendar_id}/preview", summary="Preview a calendar")

@@ -35,6 +35,7 @@ CALENDAR: Json = {
     "created_at": "2026-03-01T09:00:00Z",
     "document": DOCUMENT,
     "sources": {"read_at": "2026-03-02T08:00:00Z", "failing_since": None, "problem": None},
+    "closures": {"public_holidays": ["2026-12-25", "2026-12-26"], "feed_days": ["2026-10-05"], "feed_times": []},
 }
 REVISED: Json = CALENDAR | {
     "version": 2,

@@ -23,6 +23,16 @@ class SourceView(View):
     """Why the last reading failed. What was read before stays."""
 
 
+class ClosuresView(View):
+    """What a calendar's version took from elsewhere."""
+
+    public_holidays: list[date]
+    feed_days: list[date]
+    """Local dates of the feed's all-day events."""
+    feed_times: list[tuple[datetime, datetime]]
+    """[from, to) of its other events."""
+
+
 class CalendarView(View):
     """One version of a calendar."""
 
@@ -32,6 +42,8 @@ class CalendarView(View):
     document: dict[str, Any]
     sources: SourceView | None
     """Null when the calendar takes nothing from elsewhere."""
+    closures: ClosuresView | None = None
+    """What this version took from elsewhere. Only where a single calendar is read."""
 
 
 class StretchView(View):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from opora_cli.client import ServiceClient
 from opora_cli.endpoints import Endpoints
 from opora_cli.errors import NOT_RUNNING, UNUSABLE_INPUT, CommandError
 from opora_cli.replay.entries import MalformedLine
@@ -17,6 +18,7 @@ from opora_contracts.instants import instant_from_text
 from opora_contracts.tickets import TicketCreated, TicketFact
 from opora_contracts.topics import TICKETS
 from opora_sla.agreement import DEFAULT_AGREEMENT_ID, Agreement, AgreementDocument, dimensions_of, read_agreement
+from opora_sla.calendar.document import CalendarDocument, CalendarVersion, Closures, NamedCalendar
 from opora_sla.domain import CaseFact, case_fact
 from opora_sla.simulation import History
 
@@ -125,6 +127,7 @@ async def agreements_in_force(endpoints: Endpoints) -> list[Agreement]:
     agreement applies, and here it does.
     """
     found: list[Agreement] = []
+    calendars: dict[tuple[str, int], NamedCalendar] = {}
     cursor: str | None = None
     async with service(endpoints, "sla") as sla:
         while True:
@@ -132,10 +135,26 @@ async def agreements_in_force(endpoints: Endpoints) -> list[Agreement]:
             for view in page["items"]:
                 document = AgreementDocument.model_validate(view["document"])
                 created_at = instant_from_text(view["created_at"])
-                found.append(read_agreement(UUID(view["id"]), view["version"], document, created_at))
+                named = None
+                if (pin := view.get("calendar")) is not None:
+                    place = pin["id"], pin["version"]
+                    named = calendars[place] = calendars.get(place) or await _calendar(sla, *place)
+                found.append(read_agreement(UUID(view["id"]), view["version"], document, created_at, named))
             cursor = page["next_cursor"]
             if cursor is None:
                 return [_named_default(each) if each.id == DEFAULT_AGREEMENT_ID else each for each in found]
+
+
+async def _calendar(sla: ServiceClient, calendar_id: str, version: int) -> NamedCalendar:
+    """A calendar's version with what it took from elsewhere."""
+    view = await sla.get(f"/v1/calendars/{calendar_id}", version=version)
+    return CalendarVersion(
+        UUID(view["id"]),
+        view["version"],
+        instant_from_text(view["created_at"]),
+        CalendarDocument.model_validate(view["document"]),
+        Closures.from_json(view["closures"]),
+    ).named()
 
 
 def _named_default(agreement: Agreement) -> Agreement:

@@ -16,13 +16,14 @@ def print_compliance(report: Mapping[str, Any], out: Console) -> None:
     table = Table(
         title=f"compliance by {report['by']}: clocks that were met, of those that are decided", title_justify="left"
     )
-    _columns(table, report["by"], "metric")
+    _columns(table, *dict.fromkeys((report["by"], "metric")))
     _columns(table, "n", "met", "breached", "open", "cancelled", "met %", "95 % interval", justify=_RIGHT)
     _columns(table, "50 %", "90 %", "95 %", "99 %", "95 % of target", justify=_RIGHT)
     for row in report["rows"]:
         used, share = row["used_seconds"], row["used_share"]["p95"]
         table.add_row(
-            *(row["name"] or row["key"] or "none", row["metric"]),
+            *([] if report["by"] == "metric" else [row["name"] or row["key"] or "none"]),
+            row["metric"],
             *(f"{row[name]:,}" for name in ("n", "met", "breached", "open", "cancelled")),
             _percent(row["compliance"]),
             ""
