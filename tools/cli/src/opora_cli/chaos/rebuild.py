@@ -24,7 +24,7 @@ from opora_embedded.ports import find_free_port
 
 SERVICES = ("sla", "notify", "feedback")
 _NOT_IN_THE_LOG = {
-    "sla": ("agreements", "api_keys"),
+    "sla": ("calendars", "agreements", "api_keys"),
     "notify": ("agents", "support_groups", "rule_sets", "webhook_endpoints"),
     "feedback": (),
 }

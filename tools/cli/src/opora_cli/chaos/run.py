@@ -14,9 +14,10 @@ from opora_cli.chaos.driver import Driver
 from opora_cli.chaos.invariants import Finding, enough, judge
 from opora_cli.chaos.observe import Place, compare_models, observe
 from opora_cli.chaos.plan import Round, draw
+from opora_cli.chaos.policy import Policy
 from opora_cli.chaos.rebuild import rebuilt
 from opora_cli.chaos.record import Journal
-from opora_cli.chaos.sometimes import CONSUMED, count, happened
+from opora_cli.chaos.sometimes import CONSUMED, MIGRATED, count, happened
 from opora_cli.chaos.stage import CALLS, FIRST_RESPONSE_SECONDS, RESOLUTION_SECONDS, Stage, running_stage
 from opora_cli.checks.gather import read_open_clocks
 from opora_cli.checks.rest import settle
@@ -101,6 +102,8 @@ class _Run:
     async def play(self, rounds: Sequence[Round], *, last: bool) -> Verdict:
         began = time.monotonic()
         driver = self._driver()
+        policy = Policy(self.stage.promise, lambda: self.stage.urls("sla")[0], self.stage.endpoints.api_key)
+        editing = asyncio.create_task(policy.work(), name="policy")
         working = asyncio.create_task(driver.work(), name="driver")
         try:
             for each in rounds:
@@ -113,12 +116,15 @@ class _Run:
             healed_at = host_now()
         except BaseException:
             working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
+            editing.cancel()
+            await asyncio.gather(working, editing, return_exceptions=True)
             raise
         loaded = time.monotonic() - began
         self.say(f"healed; {driver.acknowledged} writes acknowledged; the stories under way come to their end")
         driver.stop()
+        policy.stop()
         await working
+        await editing
         self.stories = driver.stories
         settled = await self._rest()
         self.say(f"at rest after {'-' if settled is None else f'{settled:.1f} s'}; looking")
@@ -147,7 +153,7 @@ class _Run:
 
         async def keep_sampling() -> None:
             while True:
-                for sample in await self.stage.sample((CONSUMED,)):
+                for sample in await self.stage.sample((CONSUMED, MIGRATED)):
                     self.journal.write(sample)
                 await asyncio.sleep(_SAMPLE_SECONDS)
 

@@ -10,6 +10,7 @@ from opora_cli.chaos.record import Outcome
 from opora_contracts.vocabulary import Metric
 
 CONSUMED = "opora_consumed_events_total"
+MIGRATED = "opora_sla_migrated_cases_total"
 _RACE = timedelta(milliseconds=300)
 _SHARDS = 4
 _LOST_MEMBERSHIP = ("CommitFailedError", "IllegalGeneration", "UnknownMemberId", "another consumer handled")
@@ -41,6 +42,8 @@ def count(observation: Observation, log_directory: Path, counted: Callable[..., 
         ),
         "a ticket was answered within 0.3 s of its due date": _races(observation),
         "a breach was declared": sum(1 for clock in observation.clocks if clock.outcome == "breached"),
+        "a ladder was climbed": sum(step == "escalated" for _, _, _, step, _ in observation.fired_steps),
+        "an open ticket went over to another version of its agreement": int(counted(MIGRATED)),
     }
 
 

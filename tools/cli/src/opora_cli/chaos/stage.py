@@ -16,6 +16,7 @@ import psutil
 from opora_chassis.clock import host_now
 from opora_cli.chaos.links import Link
 from opora_cli.chaos.plan import LINKS
+from opora_cli.chaos.policy import Promise
 from opora_cli.chaos.record import Sample
 from opora_cli.chaos.sinks import Hookbox, Letterbox
 from opora_cli.client import ServiceClient
@@ -29,6 +30,7 @@ from opora_embedded import Kafka, Postgres
 
 FIRST_RESPONSE_SECONDS = 4
 RESOLUTION_SECONDS = 15
+_CALENDAR = "Chaos hours"
 CALLS = {(1, 0): 1, (1, 1): 3, (1, 2): 5}
 """The ladder of every clock: seconds after its due date by level and repetition."""
 _LADDER = {
@@ -67,6 +69,8 @@ class Stage:
     hookbox: Hookbox
     links: dict[str, Link]
     crews: tuple[Crew, ...]
+    promise: Promise = field(init=False)
+    """Known when the platform is ready."""
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _watching: asyncio.Task[None] = field(init=False)
     _samples: dict[tuple[str, int], Metrics] = field(default_factory=dict)
@@ -234,7 +238,7 @@ async def running_stage(
         await supervisor.start()
         stage = Stage(supervisor, letterbox, hookbox, links, crews)
         cleanup.push_async_callback(stage.stop)
-        await _set_up(stage)
+        stage.promise = await _set_up(stage)
         yield stage
 
 
@@ -247,16 +251,18 @@ def _route(links: Mapping[str, Link], service: str, server: str, address: str) -
     return f"127.0.0.1:{link.port}"
 
 
-async def _set_up(stage: Stage) -> None:
-    """Agree on short targets, and ask for webhooks."""
+async def _set_up(stage: Stage) -> Promise:
+    """Agree on short targets by a calendar that is always open, and ask for webhooks."""
     endpoints = stage.endpoints
     sla = ServiceClient("sla", stage.urls("sla")[0], endpoints.api_key)
     notify = ServiceClient("notify", stage.urls("notify")[0], endpoints.api_key)
     try:
-        await sla.post(
+        calendar = await sla.post("/v1/calendars", {"name": _CALENDAR})
+        agreement = await sla.post(
             "/v1/agreements",
             {
                 "name": "Chaos",
+                "calendar": _CALENDAR,
                 "metrics": {
                     "first_response": {"targets": {"P3": {"seconds": FIRST_RESPONSE_SECONDS}}, "escalation": _LADDER},
                     "resolution": {"targets": {"P3": {"seconds": RESOLUTION_SECONDS}}, "escalation": _LADDER},
@@ -266,3 +272,4 @@ async def _set_up(stage: Stage) -> None:
         await notify.post("/v1/webhooks", {"url": stage.hookbox.url, "event_types": list(HOOK_TYPES)})
     finally:
         await asyncio.gather(sla.close(), notify.close())
+    return Promise(agreement["id"], calendar["id"], _CALENDAR)

@@ -31,6 +31,7 @@ class Model:
 
 MODELS: Mapping[str, Sequence[Model]] = {
     "sla": (
+        # Not agreement_version: open tickets go over to newer ones, and what is rebuilt begins with the newest.
         # Not judged_at: it says when somebody looked. Not emitted_sequence: what was said on incomplete evidence, and
         # corrected, was said by one of the two only.
         Model(
@@ -38,7 +39,7 @@ MODELS: Mapping[str, Sequence[Model]] = {
             ("ticket_id",),
             (
                 *("number", "external_source", "external_id", "import_id", "domain", "partition", "agreement_id"),
-                *("agreement_version", "organization_id", "tier", "product", "kind", "channel", "priority", "assignee"),
+                *("organization_id", "tier", "product", "kind", "channel", "priority", "assignee"),
                 *('"group"', "next_fire_at", "open", "last_sequence"),
             ),
         ),
