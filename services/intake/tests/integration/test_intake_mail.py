@@ -1,157 +1,34 @@
 """Letters from a mail server's dialogue to the ticket, on a real database."""
 
 import asyncio
-import smtplib
-import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
-import asyncpg
 import pytest
-import pytest_asyncio
 
-from opora_chassis.clock import Clock
-from opora_chassis.database import Database
-from opora_chassis.migrations import migrate
-from opora_chassis.platform import Platform
 from opora_chassis.testing import wait_until
 from opora_embedded.testing import PostgresServer
-from opora_intake.app import SERVICE
 from opora_intake.channels import letters as desk_loop
 from opora_intake.channels.letters import MOST_ATTEMPTS, LetterDesk
-from opora_intake.channels.mail import MailChannel
 from opora_intake.handlers.letters import take_in
 from opora_intake.mail.confined import ReaderUnavailable
 from opora_intake.mail.letter import Letter, Reading
 from opora_intake.mail.reading import read_letter
-from opora_intake.mail.thread import Claim, TokenKeys, reply_address
-from opora_intake.settings import IntakeSettings
+from opora_intake.mail.thread import Claim, reply_address
 from opora_intake.store import letters as store
-from opora_intake.store.letters import KeptLetter
+from services.intake.tests.mailroom import (
+    KEYS,
+    SUPPORT,
+    Mailroom,
+    letter,
+    mailroom_on,
+    send_locally,
+    someone,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-SUPPORT = "support@example.org"
-SECRET = "a secret of the tests, long enough"
-KEYS = TokenKeys("a", {"a": SECRET.encode()})
-
-
-class Mailroom:
-    """Intake's mail channel on a database of its own; its tests keep apart by addresses of their own."""
-
-    def __init__(self, platform: Platform, dsn: str) -> None:
-        self.platform = platform
-        self.database = platform.database
-        self.dsn = dsn
-        self.channel = MailChannel(platform)
-
-    @property
-    def ports(self) -> dict[str, int]:
-        """Where it listens."""
-        return self.channel.settings.mail_ports
-
-    @asynccontextmanager
-    async def running(self, *names: str) -> AsyncIterator[None]:
-        """Run these loops, or all, until the block ends."""
-        stop = asyncio.Event()
-        loops = [loop for loop in self.channel.loops() if not names or loop.name in names]
-        tasks = [asyncio.ensure_future(loop.run(stop)) for loop in loops]
-        try:
-            for channel, port in self.ports.items():
-                if f"listen_{channel}" in {loop.name for loop in loops}:
-                    await wait_until(partial(asyncio.to_thread, _answers, port))
-            yield
-        finally:
-            stop.set()
-            await asyncio.wait_for(asyncio.gather(*tasks), 30)
-
-    async def send(self, raw: bytes, *, sender: str = "anna@example.com", to: tuple[str, ...] = (SUPPORT,)) -> Any:
-        """Hand a letter over by SMTP; the recipients that were refused."""
-        return await asyncio.to_thread(_send, self.ports["smtp"], sender, to, raw)
-
-    async def letters(self, **filters: Any) -> list[KeptLetter]:
-        """What was taken in, newest first."""
-        return await store.list_letters(self.database, limit=200, **filters)
-
-    async def handled(self, raw: bytes) -> KeptLetter:
-        """The letter with this text, once it was handled; waits for it."""
-
-        async def done() -> KeptLetter | None:
-            row = await self.database.fetchrow("select id from letters where raw = $1 and state <> 'received'", raw)
-            return None if row is None else await store.find_letter(self.database, row["id"])
-
-        found: KeptLetter = await wait_until(done)
-        return found
-
-    async def tickets_from(self, address: str) -> list[Any]:
-        """The tickets of whoever has this address."""
-        return await self.database.fetch(
-            "select tickets.* from tickets join customers on customers.id = requester_id"
-            " where lower(email) = lower($1) order by number",
-            address,
-        )
-
-    async def messages_of(self, ticket_id: UUID | None) -> list[Any]:
-        """What was written on a ticket, in order."""
-        return await self.database.fetch("select * from messages where ticket_id = $1 order by sequence", ticket_id)
-
-    async def facts_of(self, ticket_id: UUID | None) -> list[str]:
-        """The types of the ticket's facts that wait to be published or stand in its timeline, in order."""
-        rows = await self.database.fetch("select type from timeline where ticket_id = $1 order by sequence", ticket_id)
-        return [row["type"] for row in rows]
-
-
-@asynccontextmanager
-async def mailroom_on(postgres: PostgresServer, **settings: Any) -> AsyncIterator[Mailroom]:
-    name = f"mail_{uuid4().hex}"
-    dsn = postgres.create_database(name)
-    await migrate(dsn, SERVICE.all_migrations())
-    smtp, lmtp = _free_ports(2)
-    configured = IntakeSettings(
-        database_dsn=dsn,
-        kafka_bootstrap="127.0.0.1:1",
-        intake_mail_addresses=[SUPPORT],
-        intake_mail_smtp_port=smtp,
-        intake_mail_lmtp_port=lmtp,
-        intake_mail_token_keys={"a": SECRET},
-        intake_mail_instance="ours",
-        **settings,
-    )
-    database = await Database.open(dsn, service="intake", clock=Clock())
-    try:
-        yield Mailroom(Platform("intake", configured, database, Clock()), dsn)
-    finally:
-        await database.close()
-        postgres.drop_database(name)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def kept_room(postgres: PostgresServer) -> AsyncIterator[Mailroom]:
-    """A mailroom whose loops do not run."""
-    async with mailroom_on(postgres) as room:
-        yield room
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def mailroom(postgres: PostgresServer) -> AsyncIterator[Mailroom]:
-    """A mailroom at work."""
-    async with mailroom_on(postgres) as room, room.running():
-        yield room
-
-
-def letter(sender: str, text: str = "It prints nothing.", **fields: str) -> bytes:
-    """A letter as programs write it, with a Message-ID of its own."""
-    given = {"Subject": "Printer", "Message-ID": f"<{uuid4().hex}@example.com>"} | fields
-    named = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in given.items())
-    return f"From: Anna <{sender}>\r\nTo: {SUPPORT}\r\n{named}\r\n{text}\r\n".encode()
-
-
-def someone() -> str:
-    return f"{uuid4().hex}@example.com"
 
 
 async def test_a_letter_is_a_ticket_with_all_its_facts(mailroom: Mailroom) -> None:
@@ -177,7 +54,7 @@ async def test_the_same_letter_twice_is_one_ticket(mailroom: Mailroom) -> None:
     raw = letter(anna)
     traced = b"Received: from elsewhere\r\n" + raw
     await asyncio.gather(*(mailroom.send(raw, sender=anna) for _ in range(4)))
-    await asyncio.to_thread(_send_locally, mailroom.ports["lmtp"], anna, [SUPPORT], traced)
+    await asyncio.to_thread(send_locally, mailroom.ports["lmtp"], anna, [SUPPORT], traced)
     assert await mailroom.send(traced, sender=anna) == {}
     await wait_until(lambda: mailroom.tickets_from(anna))
     assert await mailroom.letters(state="received") == []
@@ -356,133 +233,6 @@ async def test_an_answer_to_a_closed_ticket_is_a_ticket_of_the_customer(mailroom
     assert f"Continues OP-{ticket['number']}" in note["body"]
 
 
-async def test_a_letter_is_not_taken_in_while_the_database_is_away(postgres: PostgresServer) -> None:
-    """The sender is told 451 and keeps the letter; afterwards the same letter is taken in."""
-    raw = letter(someone())
-    async with mailroom_on(postgres) as room, room.running("listen_smtp"):
-        async with _locked_out(room):
-            with pytest.raises(smtplib.SMTPDataError) as refusal:
-                await room.send(raw)
-        assert refusal.value.smtp_code == 451
-        assert await room.letters() == []
-        assert await room.send(raw) == {}
-        assert len(await room.letters()) == 1
-
-
-async def test_strangers_and_crowds_are_refused(mailroom: Mailroom) -> None:
-    """550 for an address that is not ours, 452 for the 101st recipient; the others get the letter."""
-    anna = someone()
-    with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
-        await mailroom.send(letter(anna), to=("sales@example.org",))
-    assert refused.value.recipients["sales@example.org"][0] == 550
-    many = tuple(f"support+{number}@example.org" for number in range(101))
-    raw = letter(anna)
-    assert {code for code, _ in (await mailroom.send(raw, to=many)).values()} == {452}
-    assert len((await mailroom.handled(raw)).envelope_to) == 100
-
-
-@pytest.mark.parametrize(
-    "line", [b"x" * 76 + b"\r\n", b"\r\n", b"x" * 100_000 + b"\r\n"], ids=["lines", "empty", "long"]
-)
-async def test_more_than_a_letter_is_refused_for_good(mailroom: Mailroom, line: bytes) -> None:
-    """552 after 25 MB, whatever the lines are like; the session goes on."""
-    raw = letter(someone()) + line * (26 * 1024 * 1024 // len(line))
-    with pytest.raises(smtplib.SMTPResponseException) as refusal:
-        await asyncio.to_thread(_send_undeclared, mailroom.ports["smtp"], raw)
-    assert refusal.value.smtp_code == 552
-    assert await mailroom.database.fetchval("select count(*) from letters where octet_length(raw) > 10000000") == 0
-
-
-async def test_long_lines_and_bare_line_ends_are_taken_in(mailroom: Mailroom) -> None:
-    """What mail programs write against the rules is kept byte by byte."""
-    raw = letter(someone(), "x" * 70_000 + "\r\nbare\nends\r\n.\nno end")
-    await mailroom.send(raw)
-    assert (await mailroom.handled(raw)).outcome == "opened"
-
-
-async def test_local_delivery_answers_for_each_recipient(mailroom: Mailroom) -> None:
-    """LMTP: as many answers as recipients (RFC 2033 §4.2), and one letter."""
-    anna = someone()
-    raw = letter(anna)
-    to = [SUPPORT, "support+a@example.org", "support+b@example.org"]
-    answers = await asyncio.to_thread(_send_locally, mailroom.ports["lmtp"], anna, to, raw)
-    assert [answer[:3] for answer in answers] == ["250", "250", "250"]
-    assert (await mailroom.handled(raw)).channel == "lmtp"
-
-
-async def test_sessions_are_bounded(postgres: PostgresServer) -> None:
-    """One connection too many is told 421; a silent one is closed, and makes room."""
-    async with (
-        mailroom_on(postgres, intake_mail_connections=1, intake_mail_idle_seconds=0.5) as room,
-        room.running("listen_smtp"),
-    ):
-        port = room.ports["smtp"]
-
-        async def greeting() -> bytes:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            line = await reader.readline()
-            assert line.startswith(b"421")
-            writer.close()
-            return line
-
-        await wait_until(partial(asyncio.to_thread, _answers, port))
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        assert (await reader.readline()).startswith(b"220")
-        await greeting()
-        assert await asyncio.wait_for(reader.read(), 10) == b""
-        writer.close()
-        assert await room.send(letter(someone())) == {}
-
-
-def _answers(port: int) -> bool:
-    try:
-        with smtplib.SMTP("127.0.0.1", port, timeout=5):
-            return True
-    except (OSError, smtplib.SMTPException):
-        return False
-
-
-def _send(port: int, sender: str, to: tuple[str, ...], raw: bytes) -> Any:
-    with smtplib.SMTP("127.0.0.1", port, timeout=60) as client:
-        return client.sendmail(sender, list(to), raw)
-
-
-def _send_undeclared(port: int, raw: bytes) -> None:
-    """Without SIZE, as a client that does not know its letter's length."""
-    with smtplib.SMTP("127.0.0.1", port, timeout=120) as client:
-        client.helo()
-        client.mail("x@example.com")
-        client.rcpt(SUPPORT)
-        code, words = client.data(raw)
-        assert client.noop()[0] == 250
-        if code != 250:
-            raise smtplib.SMTPDataError(code, words)
-
-
-def _send_locally(port: int, sender: str, to: list[str], raw: bytes) -> list[str]:
-    """Deliver by LMTP; the answer for each recipient."""
-    with smtplib.LMTP("127.0.0.1", port) as client:
-        client.ehlo_or_helo_if_needed()
-        client.mail(sender)
-        for address in to:
-            assert client.rcpt(address)[0] == 250
-        client.putcmd("data")
-        assert client.getreply()[0] == 354
-        client.send(raw + b".\r\n")
-        assert client.file is not None
-        answers = [client.file.readline().decode() for _ in to]
-        assert client.noop()[0] == 250
-        return answers
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 async def _reading(raw: bytes, envelope_sender: str | None) -> Reading:
     return read_letter(raw, envelope_sender=envelope_sender, instance="ours")
 
@@ -508,20 +258,6 @@ async def _opened_by(room: Mailroom, address: str) -> tuple[Any, Claim]:
     ticket = await room.database.fetchrow("select * from tickets where id = $1", kept.ticket_id)
     assert ticket is not None
     return ticket, Claim(ticket["number"], ticket["requester_id"])
-
-
-@asynccontextmanager
-async def _locked_out(room: Mailroom) -> AsyncIterator[None]:
-    """The database lets nobody in: the pool's connections break, and new ones are refused."""
-    name = room.dsn.rpartition("/")[2].partition("?")[0]
-    admin = await asyncpg.connect(room.dsn.replace(f"/{name}", "/postgres"))
-    try:
-        await admin.execute(f'alter database "{name}" allow_connections false')
-        await admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", name)
-        yield
-        await admin.execute(f'alter database "{name}" allow_connections true')
-    finally:
-        await admin.close()
 
 
 def _bounce(recipient: str) -> bytes:
