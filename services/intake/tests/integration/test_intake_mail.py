@@ -78,8 +78,8 @@ async def test_what_was_acknowledged_outlives_the_process(postgres: PostgresServ
 async def test_a_worker_that_died_leaves_a_lease_that_ends(kept_room: Mailroom) -> None:
     """A claimed letter is nobody else's until its lease ends; then it is handled, and the late worker adds nothing."""
     desk = kept_room.channel.desk()
-    raw = letter(someone())
-    letter_id = await _keep(kept_room, raw)
+    anna = someone()
+    letter_id = await _keep(kept_room, letter(anna))
     first = await desk_loop.claim(desk)
     assert first is not None
     assert first.id == letter_id
@@ -87,12 +87,14 @@ async def test_a_worker_that_died_leaves_a_lease_that_ends(kept_room: Mailroom) 
     await kept_room.database.fetchval("update letters set due_at = received_at where id = $1 returning id", letter_id)
     second = await desk_loop.claim(desk)
     assert second is not None
+    await desk_loop.attempt(desk, first, _reading)
+    assert await kept_room.tickets_from(anna) == []
     await desk_loop.attempt(desk, second, _reading)
     await desk_loop.attempt(desk, first, _reading)
     kept = await store.find_letter(kept_room.database, letter_id)
     assert kept is not None
     assert (kept.state, kept.attempts) == ("handled", 2)
-    assert await kept_room.facts_of(kept.ticket_id) == ["ticket.created"]
+    assert [ticket["id"] for ticket in await kept_room.tickets_from(anna)] == [kept.ticket_id]
 
 
 async def test_poison_holds_up_nobody_and_ends_before_a_person(kept_room: Mailroom) -> None:

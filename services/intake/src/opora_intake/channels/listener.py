@@ -7,6 +7,7 @@ aiosmtpd speaks the protocol. The stretch after DATA is read here, because it ke
 import asyncio
 import logging
 from asyncio import LimitOverrunError
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,8 +27,8 @@ from opora_intake.mail.limits import MOST_LETTER_BYTES
 MOST_RECIPIENTS = 100
 """Of one letter (RFC 5321 §4.5.3.1.8)."""
 
-MOST_CALLS = 200
-"""Of each command in one session."""
+MOST_CALLS = 1000
+"""Of each command in one session: a mail server that keeps its connection brings many letters by it."""
 
 MOST_LINE_BYTES = 1024
 """A command with its arguments."""
@@ -131,6 +132,8 @@ class _Session(SMTP):
             command_call_limit=MOST_CALLS,
             loop=asyncio.get_running_loop(),
         )
+        # aiosmtpd keeps one table for all sessions, and each EHLO raises it.
+        self.command_size_limits = defaultdict(lambda: MOST_LINE_BYTES)
         self._door = door
         self._admitted = False
         self._end_of_session: asyncio.TimerHandle | None = None
