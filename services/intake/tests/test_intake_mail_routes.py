@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from opora_contracts.vocabulary import AuthorKind, Channel
 from opora_intake.domain import Customer, Open, Ticket, open_ticket
@@ -188,3 +190,17 @@ def test_an_unreadable_letter_is_a_ticket_that_leads_to_it() -> None:
     assert decided.opening.requester_email is None
     assert "nested more than 20 deep" in (decided.note or "")
     assert f"/v1/letters/{LETTER_ID}/raw" in (decided.note or "")
+
+
+@given(
+    subject=st.text(max_size=400), name=st.text(max_size=300), text=st.text(max_size=400), names_a_ticket=st.booleans()
+)
+def test_every_letter_has_a_ticket_that_can_be_opened(subject: str, name: str, text: str, names_a_ticket: bool) -> None:
+    """Whatever the reader lets through, no rule of the domain or of the contracts refuses it."""
+    read = letter("x")
+    assert read.sender is not None
+    odd = replace(read, subject=subject, text=text, reply=text, sender=replace(read.sender, name=name))
+    decided = routed(odd, Known(hinted=ticket()))
+    assert isinstance(decided, Begin)
+    opened = open_ticket(decided.opening, NOON, ticket_id=uuid4(), number=1, message_id=uuid4())
+    assert opened.ticket.channel is Channel.EMAIL

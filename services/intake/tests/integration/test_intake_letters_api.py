@@ -1,17 +1,23 @@
 """Letters over HTTP, beside tickets and messages."""
 
+import asyncio
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from opora_chassis.http import create_key
+from opora_chassis.testing import running_service
 from opora_contracts.topics import TICKETS
+from opora_embedded.testing import KafkaServer, PostgresServer
+from opora_intake.app import SERVICE
 from opora_intake.channels import letters as desk_loop
 from opora_intake.channels.mail import MailChannel
 from opora_intake.handlers.letters import take_in
 from opora_intake.mail.letter import Reading
 from opora_intake.mail.reading import read_letter
+from services.intake.tests.mailroom import SUPPORT, answers, free_ports, hand_over
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -96,3 +102,23 @@ async def test_letters_are_for_those_who_may_read_messages(desk: Any) -> None:
         assert answer.status_code == 403
     await desk.get(f"/letters/{uuid4()}", status=404)
     await desk.get(f"/letters/{uuid4()}/raw", status=404)
+
+
+async def test_the_whole_service_takes_letters_in(desk: Any, kafka: KafkaServer, postgres: PostgresServer) -> None:
+    """With an address and a port set, a letter over SMTP ends as a fact on the topic; the process drains with mail."""
+    name = f"intake_{uuid4().hex}"
+    (port,) = free_ports(1)
+    dsn = postgres.create_database(name)
+    mail: dict[str, Any] = {"intake_mail_addresses": [SUPPORT], "intake_mail_smtp_port": port}
+    async with running_service(SERVICE, kafka, dsn, **mail) as service:
+        await service.wait_until(partial(asyncio.to_thread, answers, port))
+        await asyncio.to_thread(hand_over, port, "anna@example.com", (SUPPORT,), _letter())
+
+        async def handled() -> Any:
+            listed = await service.client.get("/v1/letters", params={"state": "handled"})
+            return listed.json()["items"]
+
+        (kept,) = await service.wait_until(handled)
+        (created,) = await type(desk)(service).published(TICKETS.name, kept["ticket_id"], 1)
+        assert created.type == "ticket.created"
+    postgres.drop_database(name)
