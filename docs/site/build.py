@@ -35,7 +35,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
         *(f"docs/guides/{language}" for language in ("python", "java", "go", "node", "kcat")),
         "docs/guides/*",
     ),
-    "Channels": ("docs/mail", "docs/decisions/draft-mail-parsing"),
+    "Channels": ("docs/mail", "docs/decisions/draft-mail-parsing", "docs/decisions/draft-mail-intake"),
     "Service levels": ("docs/working-time", "docs/sla-simulation"),
     "Events": ("docs/events/index", "docs/events/opora.requests", "docs/events/*", "reference/asyncapi"),
     "HTTP": (*(f"reference/{service}" for service in SERVICES), "reference/*"),

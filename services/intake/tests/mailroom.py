@@ -156,7 +156,7 @@ def send_undeclared(port: int, raw: bytes) -> None:
 
 def send_locally(port: int, sender: str, to: list[str], raw: bytes) -> list[str]:
     """Deliver by LMTP; the answer for each recipient."""
-    with smtplib.LMTP("127.0.0.1", port) as client:
+    with smtplib.LMTP("127.0.0.1", port, timeout=60) as client:
         client.ehlo_or_helo_if_needed()
         client.mail(sender)
         for address in to:

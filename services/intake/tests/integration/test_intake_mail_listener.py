@@ -99,3 +99,32 @@ async def test_sessions_are_bounded(postgres: PostgresServer) -> None:
         assert await asyncio.wait_for(reader.read(), 10) == b""
         writer.close()
         assert await room.send(letter(someone())) == {}
+
+
+async def test_local_delivery_is_refused_for_each_recipient(mailroom: Mailroom) -> None:
+    """LMTP: what is too large is refused as often as there are recipients, or their server waits for the rest."""
+    raw = letter(someone()) + b"\r\n" * (13 * 1024 * 1024)
+    to = [SUPPORT, "support+a@example.org"]
+    answers = await asyncio.to_thread(send_locally, mailroom.ports["lmtp"], someone(), to, raw)
+    assert [answer[:3] for answer in answers] == ["552", "552"]
+
+
+async def test_a_session_ends_however_busy_it_is(postgres: PostgresServer) -> None:
+    """A client that keeps talking is closed when its time is over."""
+    async with mailroom_on(postgres, intake_mail_session_seconds=0.5) as room, room.running("listen_smtp"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", room.ports["smtp"])
+        async with asyncio.timeout(10):
+            while await reader.readline():
+                writer.write(b"NOOP\r\n")
+                await asyncio.sleep(0.02)
+        writer.close()
+
+
+async def test_one_command_too_many_ends_the_session(mailroom: Mailroom) -> None:
+    """421 after a thousand of one command, and the end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", mailroom.ports["smtp"])
+    await reader.readline()
+    writer.write(b"NOOP\r\n" * 1001)
+    answers = (await asyncio.wait_for(reader.read(), 30)).splitlines()
+    assert [answer[:3] for answer in answers] == [b"250"] * 1000 + [b"421"]
+    writer.close()
