@@ -132,7 +132,12 @@ def test_an_answer_of_the_null_sender_is_set_aside() -> None:
 
 @pytest.mark.parametrize(
     "sign",
-    [{"Auto_Submitted": "auto-generated"}, {"List_Id": "<users.example.org>"}, {"X_Auto_Response_Suppress": "All"}],
+    [
+        {"Auto_Submitted": "auto-generated"},
+        {"List_Id": "<users.example.org>"},
+        {"X_Auto_Response_Suppress": "All"},
+        {"List_Id": "<users.example.org>", "X_Autoreply": "no"},
+    ],
 )
 def test_what_machines_begin_is_a_ticket_without_requester(sign: dict[str, str]) -> None:
     """An alarm of monitoring opens a ticket, and there is nobody whom anything would answer."""

@@ -174,7 +174,7 @@ def _is_an_answer(letter: Letter) -> bool:
     if verdict.kind is Automatic.RECEIPT:
         return True
     signs = [f"{name}: {value.lower()}" for name, value in letter.headers] + [verdict.evidence.lower()]
-    return any(sign.startswith(_ANSWERS) for sign in signs) or (
+    return any(sign.startswith(_ANSWERS) and not sign.endswith(": no") for sign in signs) or (
         verdict.kind is Automatic.NULL_SENDER and bool(letter.in_reply_to)
     )
 
