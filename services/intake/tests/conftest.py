@@ -18,6 +18,7 @@ from opora_contracts.vocabulary import ResolutionCode, Step
 from opora_embedded.testing import KafkaServer, PostgresServer
 from opora_intake.app import SERVICE
 from opora_intake.domain import Command, Open, Ticket, commands, decide, open_ticket
+from services.intake.tests.mailroom import Mailroom, mailroom_on
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -146,3 +147,17 @@ def _checked(answer: httpx.Response, status: int | None) -> Any:
     expected = {200, 201} if status is None else {status}
     assert answer.status_code in expected, f"{answer.status_code}: {answer.text}"
     return answer.json()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def kept_room(postgres: PostgresServer) -> AsyncIterator[Mailroom]:
+    """A mailroom whose loops do not run."""
+    async with mailroom_on(postgres) as room:
+        yield room
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def mailroom(postgres: PostgresServer) -> AsyncIterator[Mailroom]:
+    """A mailroom at work."""
+    async with mailroom_on(postgres) as room, room.running():
+        yield room

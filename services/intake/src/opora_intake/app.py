@@ -8,9 +8,10 @@ from opora_chassis.platform import Platform
 from opora_chassis.service import Parts, Service
 from opora_contracts.requests import TicketReplySubmitted, TicketSubmitted
 from opora_contracts.topics import REQUESTS
-from opora_intake.api import customers, imports, tickets
+from opora_intake.api import customers, imports, letters, tickets
 from opora_intake.api.dependencies import matrix_of
 from opora_intake.api.openings import opening_routes
+from opora_intake.channels.mail import MailChannel
 from opora_intake.handlers.requests import follow_requests
 from opora_intake.settings import IntakeSettings
 from opora_intake.store.imports import import_watermarks
@@ -19,7 +20,7 @@ from opora_intake.store.imports import import_watermarks
 def compose(platform: Platform) -> Parts:
     """Intake's parts on this platform."""
     return Parts(
-        routers=(customers.router, opening_routes(platform), tickets.router, imports.router),
+        routers=(customers.router, opening_routes(platform), tickets.router, imports.router, letters.router),
         subscriptions=(
             Subscription(
                 topic=REQUESTS,
@@ -28,6 +29,7 @@ def compose(platform: Platform) -> Parts:
                 guard=Guard.INBOX,
             ),
         ),
+        loops=MailChannel(platform).loops(),
         publish_marks=import_watermarks,
     )
 

@@ -1,10 +1,14 @@
 """What intake can be told from outside."""
 
-from pydantic import Field, field_validator
+from typing import Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from opora_chassis.settings import ServiceSettings
 from opora_contracts.vocabulary import Priority
+from opora_intake.channels.recipients import Recipients
 from opora_intake.domain import matrix_with
+from opora_intake.mail.thread import TokenKeys
 
 
 class IntakeSettings(ServiceSettings):
@@ -15,8 +19,53 @@ class IntakeSettings(ServiceSettings):
     priority_matrix: dict[str, Priority] = Field(default_factory=dict)
     """Overrides of the priority matrix, impact/urgency → priority, as JSON: {"high/low": "P2"}."""
 
+    intake_mail_addresses: tuple[str, ...] = ()
+    """For whom letters are taken in, as JSON: ["support@example.org", "@help.example.org"]. None: no letters."""
+    intake_mail_host: str = "127.0.0.1"
+    """Where SMTP and LMTP listen."""
+    intake_mail_smtp_port: int | None = Field(default=None, ge=1, le=65535)
+    intake_mail_lmtp_port: int | None = Field(default=None, ge=1, le=65535)
+    intake_mail_connections: int = Field(default=20, ge=1, le=1000)
+    """At the same time, per port. Each may hold a letter of 25 MB in memory."""
+    intake_mail_idle_seconds: float = Field(default=300, gt=0)
+    intake_mail_session_seconds: float = Field(default=1800, gt=0)
+    intake_mail_readers: int = Field(default=2, ge=1, le=32)
+    """Letters that are read at the same time, each in a process of its own."""
+    intake_mail_instance: str | None = None
+    """The name that stands in X-Opora-Instance of our own letters, so that one that comes back is known."""
+    intake_mail_token_keys: dict[str, SecretStr] = Field(default_factory=dict)
+    """The secrets of thread tokens by name, as JSON: {"a": "at least 32 bytes"}. None: no reply is proven."""
+    intake_mail_token_key: str | None = None
+    """The name of the key by which new tokens are made; needed where there are several."""
+
     @field_validator("priority_matrix")
     @classmethod
     def _names_pairs(cls, overrides: dict[str, Priority]) -> dict[str, Priority]:
         matrix_with(overrides)
         return overrides
+
+    @model_validator(mode="after")
+    def _can_take_letters(self) -> Self:
+        Recipients.of(self.intake_mail_addresses)
+        if self.mail_ports and not self.intake_mail_addresses:
+            raise ValueError("a mail port without intake_mail_addresses would refuse every letter: name the addresses")
+        if self.intake_mail_token_keys:
+            _ = self.token_keys
+        return self
+
+    @property
+    def mail_ports(self) -> dict[str, int]:
+        """Where to listen, by protocol."""
+        ports = {"smtp": self.intake_mail_smtp_port, "lmtp": self.intake_mail_lmtp_port}
+        return {name: port for name, port in ports.items() if port is not None}
+
+    @property
+    def token_keys(self) -> TokenKeys | None:
+        """The keys of thread tokens. Raises ValueError for keys that cannot be used."""
+        if not self.intake_mail_token_keys:
+            return None
+        current = self.intake_mail_token_key or next(iter(self.intake_mail_token_keys))
+        if self.intake_mail_token_key is None and len(self.intake_mail_token_keys) > 1:
+            raise ValueError("intake_mail_token_key must name one of intake_mail_token_keys")
+        secrets = {name: secret.get_secret_value().encode() for name, secret in self.intake_mail_token_keys.items()}
+        return TokenKeys(current, secrets)

@@ -247,3 +247,34 @@ IMPORTED: Json = {
     "tickets": 1,
     "facts": 2,
 }
+
+_LETTER_ID = "018f3a52-9a11-7e0c-8b21-5d1f0c7a9e04"
+
+LETTER: Json = {
+    "id": _LETTER_ID,
+    "received_at": _OPENED,
+    "channel": "lmtp",
+    "envelope_from": "anna@example.com",
+    "envelope_to": ["support@example.org"],
+    "message_id": "20260302081400.4711@example.com",
+    "size_bytes": 4312,
+    "state": "handled",
+    "outcome": "opened",
+    "reason": None,
+    "ticket_id": _TICKET_ID,
+    "attempts": 1,
+    "due_at": None,
+    "handled_at": _OPENED,
+}
+
+DELIVERY: Json = {
+    "id": "018f3a52-9d40-7a35-9f6e-1c2b3a4d5e06",
+    "recipient": "boris@example.com",
+    "outcome": "failed",
+    "status": "5.1.1",
+    "permanent": True,
+    "diagnostic": "550 5.1.1 no such user",
+    "original_message_id": "018f3a52.4711@example.org",
+    "letter_id": _LETTER_ID,
+    "reported_at": _OPENED,
+}

@@ -1,0 +1,66 @@
+"""The e-mail channel of one process: its ports, and the desk behind them."""
+
+import asyncio
+import secrets
+from dataclasses import dataclass, field
+from functools import partial
+from typing import cast
+
+from opora_chassis.platform import Platform
+from opora_chassis.service import Loop
+from opora_intake.api.dependencies import matrix_of
+from opora_intake.channels.letters import LetterDesk, watch_letters
+from opora_intake.channels.listener import Door, listen
+from opora_intake.channels.recipients import Recipients
+from opora_intake.handlers.letters import LetterRules
+from opora_intake.mail.thread import TokenKeys
+from opora_intake.settings import IntakeSettings
+
+
+@dataclass(slots=True)
+class MailChannel:
+    """What the role `timers` runs where mail addresses are set."""
+
+    platform: Platform
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def settings(self) -> IntakeSettings:
+        """Intake's settings."""
+        return cast("IntakeSettings", self.platform.settings)
+
+    def loops(self) -> tuple[Loop, ...]:
+        """A loop per port, and the one that handles letters; none where no address is set."""
+        if not self.settings.intake_mail_addresses:
+            return ()
+        listeners = (
+            Loop(f"listen_{channel}", partial(self._listen, channel, port))
+            for channel, port in self.settings.mail_ports.items()
+        )
+        watch = partial(watch_letters, database=self.platform.database)
+        return (Loop("handle_letters", self.desk().run), Loop("watch_letters", watch), *listeners)
+
+    def desk(self) -> LetterDesk:
+        """Who handles the letters."""
+        # Without keys of its own the installation has made no token: none that comes can be true.
+        keys = self.settings.token_keys or TokenKeys("a", {"a": secrets.token_bytes(32)})
+        return LetterDesk(
+            database=self.platform.database,
+            clock=self.platform.clock,
+            rules=LetterRules(keys, matrix_of(self.platform)),
+            instance=self.settings.intake_mail_instance,
+            readers=self.settings.intake_mail_readers,
+            woken=self.woken,
+        )
+
+    async def _listen(self, channel: str, port: int, stop: asyncio.Event) -> None:
+        door = Door(
+            channel=channel,
+            database=self.platform.database,
+            recipients=Recipients.of(self.settings.intake_mail_addresses),
+            woken=self.woken,
+            most_sessions=self.settings.intake_mail_connections,
+            idle_seconds=self.settings.intake_mail_idle_seconds,
+            session_seconds=self.settings.intake_mail_session_seconds,
+        )
+        await listen(door, self.settings.intake_mail_host, port, stop)

@@ -1,0 +1,200 @@
+"""What becomes of a letter that was read: a ticket, a reply, a note, or nothing that anybody need look at. Pure.
+
+The sender of a letter is never proven by the letter itself. A thread token proves that its sender got a letter which
+went to one participant; only when From names that participant too does the letter speak as that customer. Everything
+else opens a ticket of its own and is told nothing of any other ticket.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+from uuid import UUID
+
+from opora_contracts.vocabulary import AuthorKind, Channel
+from opora_intake.domain.commands import Note, Open, Reply
+from opora_intake.domain.customer import Customer
+from opora_intake.domain.ticket import Ticket
+from opora_intake.mail.letter import Automatic, Letter, Unreadable
+from opora_intake.mail.thread import Claim, Thread
+
+_LONGEST_TITLE = 250
+_LONGEST_NAME = 200
+_LONGEST_ADDRESS = 200
+_LONGEST_BODY = 100_000
+_MOST_FILES_NAMED = 50
+_UNSHOWN = re.compile(r"[\x00-\x1F\x7F-\x9F\u2028-\u202E\u2066-\u2069]+")
+_ANSWERS = ("auto-submitted: auto-replied", "x-autoreply", "x-autorespond", "x-autoresponder", "precedence: auto")
+
+
+class LetterOutcome(StrEnum):
+    """What became of a letter."""
+
+    OPENED = "opened"
+    UNVERIFIED = "unverified"
+    """A ticket of its own for a letter that claims to continue another one and cannot prove it."""
+    REPLIED = "replied"
+    NOTED = "noted"
+    """A machine's letter in a proven thread: an internal note, which ends no wait and reopens nothing."""
+    DELIVERY_REPORT = "delivery_report"
+    SET_ASIDE = "set_aside"
+    """A machine's answer, or a letter of our own that came back: kept, and nobody is bothered."""
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """No ticket; the reason says which sign the letter bore."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Write to this ticket."""
+
+    outcome: LetterOutcome
+    ticket_id: UUID
+    command: Reply | Note
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Open a ticket, with a note for the agents where there is something that the customer did not write."""
+
+    outcome: LetterOutcome
+    opening: Open
+    note: str | None = None
+
+
+Route: TypeAlias = SetAside | Append | Begin
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the database knows of the thread that a letter claims: None for what does not exist."""
+
+    claimed: Ticket | None = None
+    participant: Customer | None = None
+    hinted: Ticket | None = None
+
+
+def route(letter: Letter, thread: Thread, known: Known, *, letter_id: UUID) -> Route:
+    """What becomes of the letter (RFC 3834 for what machines wrote). Total: every letter has its route."""
+    claimed = known.claimed if thread.claim is not None and _speaks_for(letter, thread.claim, known) else None
+    verdict = letter.automatic
+    if verdict is not None and verdict.kind is Automatic.OWN:
+        return SetAside(f"our own letter came back ({verdict.evidence})")
+    # A mailing list hands on what people write: with the proof of a token it is an answer like any other.
+    if claimed is not None and (verdict is None or verdict.kind is Automatic.LIST):
+        reply = Reply(
+            body=_body(letter, letter.reply, letter_id),
+            author_kind=AuthorKind.CUSTOMER,
+            author=f"customer:{known.participant.id}" if known.participant else None,
+            channel=Channel.EMAIL,
+        )
+        return Append(LetterOutcome.REPLIED, claimed.id, reply)
+    if verdict is not None and claimed is not None:
+        said = f"A machine answered in this thread ({verdict.evidence}).\n\n{letter.reply}"
+        return Append(LetterOutcome.NOTED, claimed.id, Note(body=_body(letter, said, letter_id)))
+    if verdict is not None and _is_an_answer(letter):
+        return SetAside(f"a machine's answer ({verdict.evidence})")
+    return begin(letter, thread, known, letter_id=letter_id)
+
+
+def begin(letter: Letter, thread: Thread, known: Known, *, letter_id: UUID, refused: str | None = None) -> Begin:
+    """A ticket of its own. `refused` says why a proven reply could not be added to its ticket.
+
+    A machine's letter has no requester, so that nobody acknowledges it or asks it for a rating (RFC 3834 §2).
+    """
+    sender, verdict = letter.sender, letter.automatic
+    is_reachable = sender is not None and verdict is None and len(sender.address) <= _LONGEST_ADDRESS
+    opening = Open(
+        title=_title(letter.subject),
+        body=_body(letter, letter.text, letter_id),
+        requester_email=sender.address if sender is not None and is_reachable else None,
+        requester_name=(sender.name[:_LONGEST_NAME] or None) if sender is not None and is_reachable else None,
+        channel=Channel.EMAIL,
+    )
+    notes: list[str] = []
+    if verdict is not None:
+        notes.append(f"Written by a machine ({verdict.evidence}): no requester, no acknowledgement.")
+    if not is_reachable:
+        notes.append(f"From: {sender.address if sender is not None else 'no address that can be answered'}")
+    outcome = LetterOutcome.OPENED
+    if refused is not None and known.claimed is not None:
+        notes.append(f"Continues {known.claimed.label}, which took no reply: {refused}")
+    elif thread.claim is not None:
+        outcome = LetterOutcome.UNVERIFIED
+        notes.append(_unproven(thread.claim, known))
+    elif known.hinted is not None:
+        outcome = LetterOutcome.UNVERIFIED
+        notes.append(f"Unverified: it names {known.hinted.label} and brings no proof that its sender takes part there.")
+    return Begin(outcome, opening, "\n".join(notes)[:_LONGEST_BODY] or None)
+
+
+def quarantine(
+    reading: Unreadable | str, *, letter_id: UUID, envelope_from: str | None, envelope_to: Sequence[str]
+) -> Begin:
+    """A visible ticket for a letter that cannot be read or handled. Nobody is written to: no address is believed."""
+    title = f"A letter that cannot be {'handled' if isinstance(reading, str) else 'read'}"
+    note = (
+        f"{reading}\n\nThe raw letter: GET /v1/letters/{letter_id}/raw. Open it with care.\n"
+        f"Envelope: from {envelope_from or 'nobody'} to {', '.join(envelope_to)}"
+    )
+    opening = Open(title=title, channel=Channel.EMAIL)
+    return Begin(LetterOutcome.UNREADABLE, opening, _UNSHOWN_BUT_LINES.sub(" ", note)[:_LONGEST_BODY])
+
+
+def _speaks_for(letter: Letter, claim: Claim, known: Known) -> bool:
+    """Whether From names the participant whom the token proves (what is called alignment)."""
+    participant, sender = known.participant, letter.sender
+    if known.claimed is None or participant is None or participant.id != claim.participant_id or sender is None:
+        return False
+    return participant.email is not None and participant.email.casefold() == sender.address.casefold()
+
+
+def _unproven(claim: Claim, known: Known) -> str:
+    if known.claimed is None:
+        return f"Unverified: its token is ours, but there is no ticket with the number {claim.ticket_number}."
+    if known.participant is None:
+        return f"Unverified: its token belongs to {known.claimed.label} and to nobody who is known."
+    return (
+        f"Unverified: its token belongs to {known.claimed.label} and another participant than the address in From."
+        " Somebody may have passed a letter on."
+    )
+
+
+def _is_an_answer(letter: Letter) -> bool:
+    """Whether a machine answered a letter, and did not begin by itself as monitoring does (RFC 3834 §5.2)."""
+    verdict = letter.automatic
+    if verdict is None:
+        return False
+    if verdict.kind is Automatic.RECEIPT:
+        return True
+    signs = [f"{name}: {value.lower()}" for name, value in letter.headers] + [verdict.evidence.lower()]
+    return any(sign.startswith(_ANSWERS) and not sign.endswith(": no") for sign in signs) or (
+        verdict.kind is Automatic.NULL_SENDER and bool(letter.in_reply_to)
+    )
+
+
+def _title(subject: str) -> str:
+    title = " ".join(_UNSHOWN.sub(" ", subject).split())
+    return title[:_LONGEST_TITLE].strip() or "(no subject)"
+
+
+def _body(letter: Letter, text: str, letter_id: UUID) -> str:
+    """The text as a message takes it, with the names of the files that came, and what was left out."""
+    files = [f"{file.name} ({file.content_type}, {len(file.content)} bytes)" for file in letter.attachments]
+    more = [f"and {len(files) - _MOST_FILES_NAMED} more"] if len(files) > _MOST_FILES_NAMED else []
+    named = "; ".join([*files[:_MOST_FILES_NAMED], *more])
+    ending = f"\n\n[Files of letter {letter_id}: {named}]" if files else ""
+    room = _LONGEST_BODY - len(ending)
+    if len(text) > room:
+        ending = f"\n\n[The rest is in letter {letter_id}.]{ending}"
+        text = text[: _LONGEST_BODY - len(ending)]
+    return text + ending
+
+
+_UNSHOWN_BUT_LINES = re.compile(r"[\x00-\x09\x0B-\x1F\x7F-\x9F\u2028-\u202E\u2066-\u2069]")

@@ -1,0 +1,156 @@
+"""Letters: kept first, acknowledged then, read later; and what is done about each once it was read."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from opora_chassis.database import Transaction
+from opora_chassis.identifiers import new_id
+from opora_intake.domain import PriorityMatrix, RuleBroken
+from opora_intake.domain.commands import Note
+from opora_intake.domain.letters import Append, Begin, Known, LetterOutcome, Route, SetAside, begin, quarantine, route
+from opora_intake.handlers.customers import Asked
+from opora_intake.handlers.tickets import command_ticket, create_tickets
+from opora_intake.mail.identity import identity_of
+from opora_intake.mail.letter import Bounce, Letter, Reading, Unreadable
+from opora_intake.mail.thread import Thread, TokenKeys, thread_of
+from opora_intake.store import customers as customer_store
+from opora_intake.store import letters as store
+from opora_intake.store import tickets as ticket_store
+from opora_intake.store.letters import Delivered, KeptLetter
+
+_SELF = "system:mail"
+_MOST_HINTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LetterRules:
+    """What letters are judged by: the keys of our tokens, and the priority matrix."""
+
+    keys: TokenKeys
+    matrix: PriorityMatrix
+
+
+async def take_in(
+    tx: Transaction, raw: bytes, *, channel: str, envelope_from: str | None, envelope_to: Sequence[str]
+) -> UUID:
+    """Keep a letter as it came; the id of the letter, or of the one of which it is a copy.
+
+    Nothing of it is interpreted. Once the transaction has committed the letter may be acknowledged.
+    """
+    identity, message_id = identity_of(raw)
+    kept = await store.keep_letter(
+        tx,
+        new_id(),
+        raw,
+        channel=channel,
+        envelope_from=envelope_from,
+        envelope_to=envelope_to,
+        sha256=hashlib.sha256(raw).digest(),
+        identity=identity,
+        message_id=message_id,
+    )
+    known = kept or await store.letter_by_identity(tx, identity)
+    assert known is not None  # noqa: S101  letters are never deleted while they may come again
+    return known
+
+
+async def handle_letter(
+    tx: Transaction, claimed: KeptLetter, reading: Reading | str, rules: LetterRules
+) -> LetterOutcome | None:
+    """Do what is to be done about a letter, once; None when another worker has it or had it.
+
+    `reading` is the reason as text when the letter could be read but not handled. Ticket, facts, note and the letter's
+    outcome become durable together.
+    """
+    letter = await store.lock_letter(tx, claimed.id)
+    if letter is None or letter.state != "received" or letter.attempts != claimed.attempts:
+        return None
+    reason: str | None
+    match reading:
+        case Bounce():
+            await _report(tx, letter, reading)
+            outcome, reason, ticket_id = LetterOutcome.DELIVERY_REPORT, reading.reported_by, None
+        case Unreadable() | str():
+            unread = quarantine(
+                reading, letter_id=letter.id, envelope_from=letter.envelope_from, envelope_to=letter.envelope_to
+            )
+            outcome, _, ticket_id = await _follow(tx, unread, rules)
+            reason = str(reading)
+        case Letter():
+            outcome, reason, ticket_id = await _answer(tx, letter, reading, rules)
+    state = "quarantined" if outcome is LetterOutcome.UNREADABLE else "handled"
+    await store.save_outcome(tx, letter.id, state=state, outcome=outcome, reason=reason, ticket_id=ticket_id)
+    return outcome
+
+
+async def _answer(
+    tx: Transaction, kept: KeptLetter, letter: Letter, rules: LetterRules
+) -> tuple[LetterOutcome, str | None, UUID | None]:
+    recipients = (*kept.envelope_to, *(address.address for address in (*letter.to, *letter.cc)), *letter.delivered_to)
+    thread = thread_of(
+        rules.keys,
+        recipients=recipients,
+        message_ids=(*letter.in_reply_to, *letter.references),
+        subject=letter.subject,
+    )
+    known = await _known(tx, thread)
+    decided = route(letter, thread, known, letter_id=kept.id)
+    try:
+        return await _follow(tx, decided, rules)
+    except RuleBroken as refusal:
+        # Raised before anything is written. What was proven stays true, so the sender stays the customer.
+        if not isinstance(decided, Append):
+            raise
+        return await _follow(tx, begin(letter, thread, known, letter_id=kept.id, refused=str(refusal)), rules)
+
+
+async def _known(tx: Transaction, thread: Thread) -> Known:
+    """What exists of what the letter claims; a hint counts when it names a ticket that exists."""
+    if thread.claim is not None:
+        claimed = await ticket_store.find_ticket(tx, thread.claim.ticket_number)
+        customers = await customer_store.customers_by_id(tx, [thread.claim.participant_id])
+        return Known(claimed=claimed, participant=customers.get(thread.claim.participant_id))
+    for number in thread.ticket_numbers[:_MOST_HINTS]:
+        hinted = await ticket_store.find_ticket(tx, number)
+        if hinted is not None:
+            return Known(hinted=hinted)
+    return Known()
+
+
+async def _follow(tx: Transaction, decided: Route, rules: LetterRules) -> tuple[LetterOutcome, str | None, UUID | None]:
+    """Carry it out through the commands that every channel uses. Raises RuleBroken before anything is written."""
+    match decided:
+        case SetAside(reason):
+            return LetterOutcome.SET_ASIDE, reason, None
+        case Append(outcome, ticket_id, command):
+            await command_ticket(tx, ticket_id, command, _SELF, rules.matrix)
+            return outcome, None, ticket_id
+        case Begin(outcome, opening, note):
+            (ticket,) = await create_tickets(tx, [Asked(opening, _SELF)], matrix=rules.matrix)
+            if isinstance(ticket, RuleBroken):
+                raise ticket
+            if note is not None:
+                await command_ticket(tx, ticket.id, Note(body=note), _SELF, rules.matrix)
+            return outcome, note, ticket.id
+
+
+async def _report(tx: Transaction, letter: KeptLetter, bounce: Bounce) -> None:
+    await store.add_deliveries(
+        tx,
+        [
+            Delivered(
+                id=new_id(),
+                recipient=fact.recipient,
+                outcome=fact.outcome.value,
+                status=fact.status,
+                permanent=fact.permanent,
+                diagnostic=fact.diagnostic,
+                original_message_id=bounce.original_message_id,
+                letter_id=letter.id,
+                reported_at=tx.now,
+            )
+            for fact in bounce.facts
+        ],
+    )

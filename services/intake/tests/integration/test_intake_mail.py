@@ -1,0 +1,290 @@
+"""Letters from a mail server's dialogue to the ticket, on a real database."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from opora_chassis.testing import wait_until
+from opora_embedded.testing import PostgresServer
+from opora_intake.channels import letters as desk_loop
+from opora_intake.channels.letters import MOST_ATTEMPTS, LetterDesk
+from opora_intake.handlers.letters import take_in
+from opora_intake.mail.confined import ReaderUnavailable
+from opora_intake.mail.letter import Letter, Reading
+from opora_intake.mail.reading import read_letter
+from opora_intake.mail.thread import Claim, reply_address
+from opora_intake.store import letters as store
+from services.intake.tests.mailroom import (
+    KEYS,
+    SUPPORT,
+    Mailroom,
+    letter,
+    mailroom_on,
+    send_locally,
+    someone,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_letter_is_a_ticket_with_all_its_facts(mailroom: Mailroom) -> None:
+    """Over SMTP: its sender is registered, subject and text are the ticket's, and the outbox tells of both."""
+    anna = someone()
+    raw = letter(anna, "Пишет «нет бумаги».\r\n..two dots\r\n.one dot", Subject="=?utf-8?B?0J/RgNC40L3RgtC10YA=?=")
+    assert await mailroom.send(raw, sender=anna) == {}
+    kept = await mailroom.handled(raw)
+    assert (kept.state, kept.outcome, kept.channel, kept.envelope_to) == ("handled", "opened", "smtp", (SUPPORT,))
+    (ticket,) = await mailroom.tickets_from(anna)
+    assert (ticket["title"], ticket["channel"], ticket["id"]) == ("Принтер", "email", kept.ticket_id)
+    (message,) = await mailroom.messages_of(kept.ticket_id)
+    assert message["body"] == "Пишет «нет бумаги».\n..two dots\n.one dot"
+    assert message["author"] == f"customer:{ticket['requester_id']}"
+    for told in (kept.ticket_id, ticket["requester_id"]):
+        emitted = "select count(*) from outbox where key = $1"
+        assert await mailroom.database.fetchval(emitted, str(told).encode()) == 1
+
+
+async def test_the_same_letter_twice_is_one_ticket(mailroom: Mailroom) -> None:
+    """Copies over SMTP and LMTP, with other trace fields and at the same time, open one ticket; each gets its 250."""
+    anna = someone()
+    raw = letter(anna)
+    traced = b"Received: from elsewhere\r\n" + raw
+    await asyncio.gather(*(mailroom.send(raw, sender=anna) for _ in range(4)))
+    await asyncio.to_thread(send_locally, mailroom.ports["lmtp"], anna, [SUPPORT], traced)
+    assert await mailroom.send(traced, sender=anna) == {}
+    await wait_until(lambda: mailroom.tickets_from(anna))
+    assert await mailroom.letters(state="received") == []
+    assert len(await mailroom.tickets_from(anna)) == 1
+
+
+async def test_what_was_acknowledged_outlives_the_process(postgres: PostgresServer) -> None:
+    """A listener that ends right after its 250 loses nothing: whoever comes next handles the letter."""
+    anna = someone()
+    raw = letter(anna)
+    async with mailroom_on(postgres) as room:
+        async with room.running("listen_smtp"):
+            await room.send(raw, sender=anna)
+        assert [kept.state for kept in await room.letters()] == ["received"]
+        assert await room.tickets_from(anna) == []
+        async with room.running("handle_letters"):
+            assert (await room.handled(raw)).outcome == "opened"
+        assert len(await room.tickets_from(anna)) == 1
+
+
+async def test_a_worker_that_died_leaves_a_lease_that_ends(kept_room: Mailroom) -> None:
+    """A claimed letter is nobody else's until its lease ends; then it is handled, and the late worker adds nothing."""
+    desk = kept_room.channel.desk()
+    anna = someone()
+    letter_id = await _keep(kept_room, letter(anna))
+    first = await desk_loop.claim(desk)
+    assert first is not None
+    assert first.id == letter_id
+    assert await desk_loop.claim(desk) is None
+    await kept_room.database.fetchval("update letters set due_at = received_at where id = $1 returning id", letter_id)
+    second = await desk_loop.claim(desk)
+    assert second is not None
+    await desk_loop.attempt(desk, first, _reading)
+    assert await kept_room.tickets_from(anna) == []
+    await desk_loop.attempt(desk, second, _reading)
+    await desk_loop.attempt(desk, first, _reading)
+    kept = await store.find_letter(kept_room.database, letter_id)
+    assert kept is not None
+    assert (kept.state, kept.attempts) == ("handled", 2)
+    assert [ticket["id"] for ticket in await kept_room.tickets_from(anna)] == [kept.ticket_id]
+
+
+async def test_poison_holds_up_nobody_and_ends_before_a_person(kept_room: Mailroom) -> None:
+    """A letter over which handling fails lets the next one pass, and after five attempts it is a quarantined ticket."""
+    desk = kept_room.channel.desk()
+    poison, good = await _keep(kept_room, letter(someone())), await _keep(kept_room, letter(someone()))
+
+    async def read(raw: bytes, sender: str | None) -> Reading:
+        reading = await _reading(raw, sender)
+        if raw == await store.raw_letter(kept_room.database, poison):
+            assert isinstance(reading, Letter)
+            return replace(reading, subject=None)  # type: ignore[arg-type]  # what a fault of ours may look like
+        return reading
+
+    for _ in range(2):
+        claimed = await desk_loop.claim(desk)
+        assert claimed is not None
+        await desk_loop.attempt(desk, claimed, read)
+    done = await store.find_letter(kept_room.database, good)
+    assert done is not None
+    assert done.state == "handled"
+    for _ in range(MOST_ATTEMPTS):
+        waiting = await store.find_letter(kept_room.database, poison)
+        assert waiting is not None
+        assert (waiting.state, waiting.reason) == ("received", "TypeError")
+        await _attempt_again(kept_room, desk, poison, read)
+    kept = await store.find_letter(kept_room.database, poison)
+    assert kept is not None
+    assert (kept.state, kept.outcome) == ("quarantined", "unreadable")
+    assert kept.reason == "Given up after 5 attempts: TypeError"
+    assert await kept_room.facts_of(kept.ticket_id) == ["ticket.created", "ticket.noted"]
+
+
+async def test_a_reader_that_does_not_start_costs_a_letter_no_attempt(kept_room: Mailroom) -> None:
+    """A letter that nobody could look at waits as long as it takes."""
+    desk = kept_room.channel.desk()
+    letter_id = await _keep(kept_room, letter(someone()))
+
+    async def read(_raw: bytes, _sender: str | None) -> Reading:
+        raise ReaderUnavailable
+
+    for _ in range(MOST_ATTEMPTS + 2):
+        await _attempt_again(kept_room, desk, letter_id, read)
+    await _attempt_again(kept_room, desk, letter_id, _reading)
+    kept = await store.find_letter(kept_room.database, letter_id)
+    assert kept is not None
+    assert (kept.state, kept.outcome, kept.attempts) == ("handled", "opened", 1)
+
+
+async def test_an_unreadable_letter_is_a_quarantined_ticket(mailroom: Mailroom) -> None:
+    """Its ticket has no requester; the note says why and where the raw letter is."""
+    raw = letter(someone(), X_Long="x" * 9000)
+    await mailroom.send(raw)
+    kept = await mailroom.handled(raw)
+    assert (kept.state, kept.outcome) == ("quarantined", "unreadable")
+    ticket = await mailroom.database.fetchrow("select * from tickets where id = $1", kept.ticket_id)
+    assert ticket is not None
+    assert (ticket["title"], ticket["requester_id"]) == ("A letter that cannot be read", None)
+    (note,) = await mailroom.messages_of(kept.ticket_id)
+    assert note["visibility"] == "internal"
+    assert "header field is longer than 8 KB" in note["body"]
+    assert f"/v1/letters/{kept.id}/raw" in note["body"]
+
+
+async def test_a_bounce_is_a_fact_and_no_ticket(mailroom: Mailroom) -> None:
+    """A report by RFC 3464 from the null sender is kept by recipient, and opens nothing."""
+    lost = someone()
+    before = await mailroom.database.fetchval("select count(*) from tickets")
+    raw = _bounce(lost)
+    await mailroom.send(raw, sender="")
+    kept = await mailroom.handled(raw)
+    assert (kept.outcome, kept.ticket_id, kept.envelope_from) == ("delivery_report", None, "")
+    (fact,) = await store.list_deliveries(mailroom.database, limit=10, recipient=lost.upper())
+    assert (fact.outcome, fact.status, fact.permanent, fact.letter_id) == ("failed", "5.1.1", True, kept.id)
+    assert fact.original_message_id == "sent@example.org"
+    assert await mailroom.database.fetchval("select count(*) from tickets") == before
+
+
+async def test_an_answer_with_our_token_is_the_customers_reply(mailroom: Mailroom) -> None:
+    """It stands on the ticket as the customer's, without the quotation, and ends the wait for the customer."""
+    anna = someone()
+    ticket, claim = await _opened_by(mailroom, anna)
+    await mailroom.database.fetchval(
+        "update tickets set waiting_on = 'customer' where id = $1 returning id", ticket["id"]
+    )
+    address = reply_address(KEYS, claim, SUPPORT).upper()
+    answer = letter(anna, "Now it prints.\r\n\r\nOn Mon, Support <s@example.org> wrote:\r\n> Is it on?")
+    await mailroom.send(answer, sender=anna, to=(address,))
+    kept = await mailroom.handled(answer)
+    assert (kept.outcome, kept.ticket_id) == ("replied", ticket["id"])
+    assert await mailroom.facts_of(ticket["id"]) == ["ticket.created", "ticket.resumed", "ticket.replied"]
+    *_, reply = await mailroom.messages_of(ticket["id"])
+    assert (reply["author_kind"], reply["author"], reply["channel"], reply["body"]) == (
+        "customer",
+        f"customer:{ticket['requester_id']}",
+        "email",
+        "Now it prints.",
+    )
+
+
+@pytest.mark.parametrize("forgery", ["one letter of the token", "the sender", "the subject", "a Message-ID"])
+async def test_a_forged_answer_opens_a_ticket_and_sees_nothing(mailroom: Mailroom, forgery: str) -> None:
+    """A wrong token, the token in other hands, a number or a Message-ID touch no ticket but a new one."""
+    anna, mallory = someone(), someone()
+    ticket, claim = await _opened_by(mailroom, anna)
+    token = reply_address(KEYS, claim, SUPPORT)
+    sender, to, fields = mallory, SUPPORT, {"Subject": f"Re: [{'OP-' + str(ticket['number'])}] Printer"}
+    if forgery == "one letter of the token":
+        local, _, domain = token.rpartition("@")
+        sender, to = anna, f"{local[:-1]}{'a' if local[-1] != 'a' else 'q'}@{domain}"
+    elif forgery == "the sender":
+        to = token
+    elif forgery == "a Message-ID":
+        fields = {"Subject": "Re: Printer", "In-Reply-To": f"<{'a' * 49}.1@example.org>"}
+    forged = letter(sender, "Send me everything.", **fields)
+    await mailroom.send(forged, sender=sender, to=(to,))
+    kept = await mailroom.handled(forged)
+    assert kept.ticket_id != ticket["id"]
+    assert kept.outcome == ("opened" if forgery == "a Message-ID" else "unverified")
+    assert await mailroom.facts_of(ticket["id"]) == ["ticket.created"]
+    if kept.outcome == "unverified":
+        *_, note = await mailroom.messages_of(kept.ticket_id)
+        assert note["visibility"] == "internal"
+        assert note["body"].startswith("Unverified: ")
+
+
+async def test_an_answer_to_a_closed_ticket_is_a_ticket_of_the_customer(mailroom: Mailroom) -> None:
+    """What cannot be added to its ticket is not lost."""
+    anna = someone()
+    ticket, claim = await _opened_by(mailroom, anna)
+    await mailroom.database.fetchval("update tickets set step = 'closed' where id = $1 returning id", ticket["id"])
+    answer = letter(anna, "It is back.")
+    await mailroom.send(answer, sender=anna, to=(reply_address(KEYS, claim, SUPPORT),))
+    kept = await mailroom.handled(answer)
+    assert kept.outcome == "opened"
+    assert [one["id"] for one in await mailroom.tickets_from(anna)] == [ticket["id"], kept.ticket_id]
+    *_, note = await mailroom.messages_of(kept.ticket_id)
+    assert f"Continues OP-{ticket['number']}" in note["body"]
+
+
+async def _reading(raw: bytes, envelope_sender: str | None) -> Reading:
+    return read_letter(raw, envelope_sender=envelope_sender, instance="ours")
+
+
+async def _keep(room: Mailroom, raw: bytes) -> UUID:
+    async with room.database.transaction() as tx:
+        return await take_in(tx, raw, channel="smtp", envelope_from="anna@example.com", envelope_to=[SUPPORT])
+
+
+async def _attempt_again(room: Mailroom, desk: LetterDesk, letter_id: UUID, read: Callable[..., Any]) -> None:
+    """Do not wait for the letter's pause to end."""
+    await room.database.fetchval("update letters set due_at = received_at where id = $1 returning id", letter_id)
+    claimed = await desk_loop.claim(desk)
+    assert claimed is not None
+    assert claimed.id == letter_id
+    await desk_loop.attempt(desk, claimed, read)
+
+
+async def _opened_by(room: Mailroom, address: str) -> tuple[Any, Claim]:
+    raw = letter(address)
+    await room.send(raw, sender=address)
+    kept = await room.handled(raw)
+    ticket = await room.database.fetchrow("select * from tickets where id = $1", kept.ticket_id)
+    assert ticket is not None
+    return ticket, Claim(ticket["number"], ticket["requester_id"])
+
+
+def _bounce(recipient: str) -> bytes:
+    return f"""From: MAILER-DAEMON@example.com
+To: {SUPPORT}
+Subject: Undelivered Mail Returned to Sender
+Message-ID: <{uuid4().hex}@example.com>
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary="b"
+
+--b
+
+It could not be delivered.
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.example.com
+
+Final-Recipient: rfc822; {recipient}
+Action: failed
+Status: 5.1.1
+Diagnostic-Code: smtp; 550 5.1.1 no such user
+--b
+Content-Type: text/rfc822-headers
+
+Message-ID: <sent@example.org>
+--b--
+""".replace("\n", "\r\n").encode()
