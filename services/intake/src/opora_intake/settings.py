@@ -26,7 +26,7 @@ class IntakeSettings(ServiceSettings):
     intake_mail_smtp_port: int | None = Field(default=None, ge=1, le=65535)
     intake_mail_lmtp_port: int | None = Field(default=None, ge=1, le=65535)
     intake_mail_connections: int = Field(default=20, ge=1, le=1000)
-    """At the same time, per port. Each may hold a letter of 25 MB in memory."""
+    """At the same time, per port. Each may hold a letter of 25 MB, three times while it is stored."""
     intake_mail_idle_seconds: float = Field(default=300, gt=0)
     intake_mail_session_seconds: float = Field(default=1800, gt=0)
     intake_mail_readers: int = Field(default=2, ge=1, le=32)

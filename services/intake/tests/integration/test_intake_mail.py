@@ -1,8 +1,11 @@
 """Letters from a mail server's dialogue to the ticket, on a real database."""
 
 import asyncio
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -22,6 +25,9 @@ from services.intake.tests.mailroom import (
     KEYS,
     SUPPORT,
     Mailroom,
+    answers,
+    free_ports,
+    hand_over,
     letter,
     mailroom_on,
     send_locally,
@@ -73,6 +79,47 @@ async def test_what_was_acknowledged_outlives_the_process(postgres: PostgresServ
         async with room.running("handle_letters"):
             assert (await room.handled(raw)).outcome == "opened"
         assert len(await room.tickets_from(anna)) == 1
+
+
+async def test_a_killed_listener_has_lost_nothing_that_it_acknowledged(kept_room: Mailroom) -> None:
+    """Kill -9 right after the 250: the letter is there, and is handled by whoever comes next."""
+    (port,) = free_ports(1)
+    settings = {
+        "OPORA_DATABASE_DSN": kept_room.dsn,
+        "OPORA_KAFKA_BOOTSTRAP": "127.0.0.1:1",
+        "OPORA_INTAKE_MAIL_ADDRESSES": f'["{SUPPORT}"]',
+        "OPORA_INTAKE_MAIL_SMTP_PORT": str(port),
+    }
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", _LISTENER, env={**os.environ, **settings})
+    try:
+        await wait_until(partial(asyncio.to_thread, answers, port))
+        anna = someone()
+        raw = letter(anna)
+        await asyncio.to_thread(hand_over, port, anna, (SUPPORT,), raw)
+    finally:
+        process.kill()
+        await process.wait()
+    async with kept_room.running("handle_letters"):
+        assert (await kept_room.handled(raw)).outcome == "opened"
+    assert len(await kept_room.tickets_from(anna)) == 1
+
+
+_LISTENER = """
+import asyncio
+from opora_chassis.clock import Clock
+from opora_chassis.database import Database
+from opora_chassis.platform import Platform
+from opora_intake.channels.mail import MailChannel
+from opora_intake.settings import IntakeSettings
+
+async def listen():
+    settings = IntakeSettings()
+    database = await Database.open(settings.database_dsn.get_secret_value(), service="intake", clock=Clock())
+    loops = MailChannel(Platform("intake", settings, database, Clock())).loops()
+    await next(loop for loop in loops if loop.name == "listen_smtp").run(asyncio.Event())
+
+asyncio.run(listen())
+"""
 
 
 async def test_a_worker_that_died_leaves_a_lease_that_ends(kept_room: Mailroom) -> None:

@@ -199,7 +199,7 @@ class _Session(SMTP):
         that goes away in the middle ends this task.
         """
         pieces: list[bytes] = []
-        size = drained = 0
+        size = 0
         ended = False
         while not ended:
             try:
@@ -208,13 +208,12 @@ class _Session(SMTP):
             except LimitOverrunError as overrun:
                 piece = await self._reader.read(overrun.consumed)
             self._reset_timeout()
-            drained += len(piece)
             size += len(piece)
             if size > MOST_LETTER_BYTES + len(_END):
                 pieces.clear()
             else:
                 pieces.append(piece)
-            if drained > _MOST_DRAINED_BYTES:
+            if size > _MOST_DRAINED_BYTES:
                 await self.push("552 5.3.4 Much too large")
                 # Ends the session's task and its connection, as when the client goes away.
                 raise asyncio.CancelledError
