@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 from opora_chassis.clock import host_now
-from opora_cli.chaos import disks, nemesis
+from opora_cli.chaos import disks, nemesis, store
 from opora_cli.chaos.driver import Driver
 from opora_cli.chaos.invariants import Finding, enough, judge
 from opora_cli.chaos.observe import Place, compare_models, observe
@@ -19,9 +19,7 @@ from opora_cli.chaos.rebuild import rebuilt
 from opora_cli.chaos.record import Journal
 from opora_cli.chaos.sometimes import CONSUMED, MIGRATED, count, happened
 from opora_cli.chaos.stage import CALLS, FIRST_RESPONSE_SECONDS, RESOLUTION_SECONDS, Stage, running_stage
-from opora_cli.checks.gather import read_open_clocks
 from opora_cli.checks.rest import settle
-from opora_cli.client import ServiceClient
 from opora_cli.errors import CommandError
 from opora_cli.stack import Crew
 
@@ -192,7 +190,7 @@ class _Run:
         """Seconds from now until all is consumed, published, sent and judged; None when it is not so in time."""
         began = time.monotonic()
         try:
-            async with asyncio.timeout(self.options.rest_seconds + RESOLUTION_SECONDS):
+            async with asyncio.timeout(self.options.rest_seconds + RESOLUTION_SECONDS + max(CALLS.values())):
                 await settle(self.stage.endpoints, host_now())
                 settled = time.monotonic() - began
                 await self._nothing_falls_due()
@@ -201,14 +199,10 @@ class _Run:
         return settled
 
     async def _nothing_falls_due(self) -> None:
-        """Return when no clock runs any more that time alone could still breach."""
-        sla = ServiceClient("sla", self.stage.urls("sla")[0], self.stage.endpoints.api_key)
-        try:
-            while any(due_at is not None for due_at in (await read_open_clocks(sla)).values()):  # noqa: ASYNC110
-                await asyncio.sleep(_LOOK_SECONDS)
-            await settle(self.stage.endpoints, host_now())
-        finally:
-            await sla.close()
+        """Return when time alone can bring nothing more to any clock, neither its breach nor a step of its ladder."""
+        while await store.any_step_to_come(self.stage.endpoints.services["sla"].database_dsn):  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_SECONDS)
+        await settle(self.stage.endpoints, host_now())
 
     async def _compare_with_rebuilt(self) -> dict[str, list[str]]:
         live = {name: service.database_dsn for name, service in self.stage.endpoints.services.items()}

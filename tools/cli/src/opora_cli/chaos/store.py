@@ -16,6 +16,7 @@ from opora_cli.chaos.observation import (
     TimelineEntry,
 )
 from opora_cli.checks.store import known_tickets
+from opora_cli.store import connect
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +227,15 @@ async def read_case_facts(connection: Any) -> list[tuple[str, int, str]]:
     """(ticket, sequence, event id) of what sla folds."""
     rows = await connection.fetch("select ticket_id::text, sequence, fact ->> 'event_id' as event_id from case_facts")
     return [tuple(row) for row in rows]
+
+
+async def any_step_to_come(dsn: str) -> bool:
+    """Whether time alone will still bring something to a clock of sla's."""
+    connection = await connect(dsn)
+    try:
+        return bool(await connection.fetchval("select exists (select from cases where next_fire_at is not null)"))
+    finally:
+        await connection.close()
 
 
 async def read_fired_steps(connection: Any) -> frozenset[tuple[str, str, int, str, int]]:
