@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from tests.bench.ground import Ground
 from tests.bench.lines import (
     accept_to_clock,
+    agreement_change,
     agreement_edit,
     business_time,
     due_clocks,
@@ -32,6 +33,7 @@ LINES: dict[str, Callable[[Ground], Awaitable[list[Row]]]] = {
     "due-clocks": due_clocks.measure,
     "idle-pass": idle_pass.measure,
     "agreement-edit": agreement_edit.measure,
+    "agreement-change": agreement_change.measure,
     "business-time": business_time.measure,
     "notify-mail": notify_mail.measure,
     "accept-to-clock": accept_to_clock.measure,

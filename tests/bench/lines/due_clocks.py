@@ -167,7 +167,7 @@ async def _detect_breaches(ground: Ground, size: int, database: ServiceDatabase)
     connection = await asyncpg.connect(database.dsn)
 
     async def ours() -> float:
-        async with _watching(ground, intake, database, prefix):
+        async with watching(ground, intake, database, prefix):
             late.append(await _lateness(connection, count, window))
         return count / (window.total_seconds() + late[-1][-1])
 
@@ -195,7 +195,7 @@ async def _detect_breaches(ground: Ground, size: int, database: ServiceDatabase)
 
 
 @asynccontextmanager
-async def _watching(ground: Ground, intake: ServiceDatabase, sla: ServiceDatabase, prefix: str) -> AsyncIterator[None]:
+async def watching(ground: Ground, intake: ServiceDatabase, sla: ServiceDatabase, prefix: str) -> AsyncIterator[None]:
     """The whole way of the evidence, at work: intake's relay marks, sla's consumer follows, sla's timers judge."""
     shared = {"OPORA_KAFKA_BOOTSTRAP": ground.kafka.bootstrap, "OPORA_TOPIC_PREFIX": prefix}
     commands = [["-m", "opora_sla", "consume"], ["-m", "opora_sla", "timers"]]
