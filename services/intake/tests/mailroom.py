@@ -16,10 +16,10 @@ from opora_chassis.database import Database
 from opora_chassis.migrations import migrate
 from opora_chassis.platform import Platform
 from opora_chassis.testing import wait_until
+from opora_contracts.mail_threads import TokenKeys
 from opora_embedded.testing import PostgresServer
 from opora_intake.app import SERVICE
 from opora_intake.channels.mail import MailChannel
-from opora_intake.mail.thread import TokenKeys
 from opora_intake.settings import IntakeSettings
 from opora_intake.store import letters as store
 from opora_intake.store.letters import KeptLetter

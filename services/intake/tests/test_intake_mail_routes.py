@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opora_contracts.mail_threads import Claim, Thread
 from opora_contracts.vocabulary import AuthorKind, Channel
 from opora_intake.domain import Customer, Open, Ticket, open_ticket
 from opora_intake.domain.commands import Note, Reply
@@ -25,7 +26,6 @@ from opora_intake.domain.letters import (
 from opora_intake.mail.letter import Letter, Unreadable
 from opora_intake.mail.limits import Reason
 from opora_intake.mail.reading import read_letter
-from opora_intake.mail.thread import Claim, Thread
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LETTER_ID = UUID("018f3a52-9a11-7e0c-8b21-5d1f0c7a9e04")

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opora_intake.mail import thread
-from opora_intake.mail.addresses import parse_address
-from opora_intake.mail.thread import (
+from opora_contracts import mail_threads as thread
+from opora_contracts.mail_threads import (
     LONGEST_MAILBOX,
     TOKEN_CHARACTERS,
     Claim,
@@ -21,6 +20,7 @@ from opora_intake.mail.thread import (
     sealed,
     thread_of,
 )
+from opora_intake.mail.addresses import parse_address
 
 KEYS = TokenKeys("b", {"a": b"a" * 32, "b": b"b" * 40})
 CLAIM = Claim(1042, UUID("01960000-0000-7000-8000-000000000001"))

@@ -5,12 +5,17 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any
 
+import pytest
+from pydantic import ValidationError
+
 from opora_chassis.identifiers import new_id
 from opora_contracts.feedback import SurveyRequested
+from opora_contracts.mail_threads import Claim, thread_of, token_keys
 from opora_contracts.notifications import NotificationDelivered, NotificationFailed, NotificationSuppressed
 from opora_contracts.sla import SlaBreached
-from opora_contracts.tickets import TicketNoted, TicketReplied, TicketResolved
+from opora_contracts.tickets import TicketAssigned, TicketNoted, TicketReplied, TicketResolved
 from opora_contracts.vocabulary import AuthorKind, Channel, Metric, Priority, ResolutionCode
+from opora_notify.settings import NotifySettings
 
 Notify = Callable[..., AbstractAsyncContextManager[Any]]
 
@@ -89,6 +94,59 @@ async def test_a_reply_is_fetched_and_quoted(notify: Notify, mail_server: Any, w
     assert answer["References"] == created["References"] == f"<ticket.{ticket_id}@example.com>"
     assert entries[1]["attempts"] == 2
     assert [(one[0], one[1]["authorization"]) for one in web_server.requests] == [(path, "Bearer opk_reader")] * 2
+
+
+async def test_the_requester_s_answer_is_proven_by_the_address_that_it_goes_to(
+    notify: Notify, mail_server: Any
+) -> None:
+    """Reply-To carries the token that intake opens: this ticket, this customer; an agent's letter proves nothing."""
+    secrets = {"a": "a secret of thirty-two bytes and more"}
+    settings = {
+        "mail_reply_to": "support@example.com",
+        "intake_mail_token_keys": secrets,
+        "intake_mail_instance": "one",
+    }
+    async with notify(**settings) as post:
+        agent = {"name": "Anna", "email": "anna@desk.example"}
+        assert (await post.client.put("/v1/agents/anna", json=agent)).status_code == 200
+        customer = await post.register()
+        ticket_id = await post.open_ticket(customer.customer_id, number="OP-1042")
+        await post.notifications(ticket_id, "delivered")
+        rule = {
+            "name": "owner",
+            "event_type": "ticket.assigned",
+            "audience": ["assignee"],
+            "channels": ["email"],
+            "template": "notice",
+        }
+        assert (await post.client.put("/v1/rules", json={"rules": [rule]})).status_code == 200
+        await post.publish(TicketAssigned(ticket_id=ticket_id, assignee="anna"))
+        await post.notifications(ticket_id, "delivered", count=2)
+    asked, told = mail_server.letters
+    keys = token_keys(secrets, None)
+    assert keys is not None
+    opened = [
+        thread_of(keys, recipients=[letter["Reply-To"]], message_ids=[], subject="").claim for letter in (asked, told)
+    ]
+    assert opened == [Claim(1042, customer.customer_id), None]
+    assert told["Reply-To"] == "support@example.com"
+    assert (asked["X-Opora-Instance"], asked["Auto-Submitted"]) == ("one", "auto-generated")
+
+
+def test_a_reply_address_that_cannot_carry_a_token_is_refused() -> None:
+    """Too long a mailbox, no address, several keys of which none is named: the service does not start."""
+    given: dict[str, Any] = {"database_dsn": "postgresql://nowhere", "kafka_bootstrap": "127.0.0.1:1"}
+    keys = {"a": "a" * 32}
+    for wrong in (
+        {"mail_reply_to": "Support <support@example.com>"},
+        {"mail_reply_to": "customer-support@example.com", "intake_mail_token_keys": keys},
+        {"intake_mail_token_keys": {"a": "short"}, "mail_reply_to": "support@example.com"},
+        {"intake_mail_token_keys": keys | {"b": "b" * 32}, "mail_reply_to": "support@example.com"},
+        {"intake_mail_instance": "two words"},
+    ):
+        with pytest.raises(ValidationError):
+            NotifySettings(**given | wrong)
+    assert NotifySettings(**given, mail_reply_to="customer-support@example.com").token_keys is None
 
 
 async def test_a_survey_letter_holds_the_signed_links(notify: Notify, mail_server: Any, web_server: Any) -> None:

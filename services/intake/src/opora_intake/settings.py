@@ -5,10 +5,10 @@ from typing import Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from opora_chassis.settings import ServiceSettings
+from opora_contracts.mail_threads import TokenKeys, token_keys
 from opora_contracts.vocabulary import Priority
 from opora_intake.channels.recipients import Recipients
 from opora_intake.domain import matrix_with
-from opora_intake.mail.thread import TokenKeys
 
 
 class IntakeSettings(ServiceSettings):
@@ -62,10 +62,5 @@ class IntakeSettings(ServiceSettings):
     @property
     def token_keys(self) -> TokenKeys | None:
         """The keys of thread tokens. Raises ValueError for keys that cannot be used."""
-        if not self.intake_mail_token_keys:
-            return None
-        current = self.intake_mail_token_key or next(iter(self.intake_mail_token_keys))
-        if self.intake_mail_token_key is None and len(self.intake_mail_token_keys) > 1:
-            raise ValueError("intake_mail_token_key must name one of intake_mail_token_keys")
-        secrets = {name: secret.get_secret_value().encode() for name, secret in self.intake_mail_token_keys.items()}
-        return TokenKeys(current, secrets)
+        secrets = {name: secret.get_secret_value() for name, secret in self.intake_mail_token_keys.items()}
+        return token_keys(secrets, self.intake_mail_token_key)

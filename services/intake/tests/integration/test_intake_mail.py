@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from opora_chassis.testing import wait_until
+from opora_contracts.mail_threads import Claim, reply_address
 from opora_embedded.testing import PostgresServer
 from opora_intake.channels import letters as desk_loop
 from opora_intake.channels.letters import MOST_ATTEMPTS, LetterDesk
@@ -19,7 +20,6 @@ from opora_intake.handlers.letters import take_in
 from opora_intake.mail.confined import ReaderUnavailable
 from opora_intake.mail.letter import Letter, Reading
 from opora_intake.mail.reading import read_letter
-from opora_intake.mail.thread import Claim, reply_address
 from opora_intake.store import letters as store
 from services.intake.tests.mailroom import (
     KEYS,

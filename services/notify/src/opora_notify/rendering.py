@@ -73,7 +73,15 @@ def write_letter(template: str, language: str, time_zone: str, values: dict[str,
 
 
 def compose(
-    letter: Letter, notification: Notification, *, sender: str, to_name: str, to_address: str, domain: str
+    letter: Letter,
+    notification: Notification,
+    *,
+    sender: str,
+    to_name: str,
+    to_address: str,
+    domain: str,
+    reply_to: str | None = None,
+    instance: str | None = None,
 ) -> EmailMessage:
     """The message as it travels. Raises ValueError for an address that cannot stand in a header.
 
@@ -90,7 +98,11 @@ def compose(
     if notification.ticket_id is not None:
         message["In-Reply-To"] = thread_id(notification.ticket_id, domain)
         message["References"] = thread_id(notification.ticket_id, domain)
+    if reply_to is not None:
+        message["Reply-To"] = Address(addr_spec=reply_to)
     message["Auto-Submitted"] = "auto-generated"
+    if instance is not None:
+        message["X-Opora-Instance"] = instance
     message.set_content(letter.text)
     message.add_alternative(letter.html, subtype="html")
     return message

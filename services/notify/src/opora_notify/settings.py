@@ -3,11 +3,13 @@
 from datetime import timedelta
 from email.utils import parseaddr
 from typing import Literal, Self
+from uuid import UUID
 
 from pydantic import Field, SecretStr, model_validator
 
 from opora_chassis.platform import Platform
 from opora_chassis.settings import ServiceSettings
+from opora_contracts.mail_threads import Claim, TokenKeys, reply_address, token_keys
 from opora_notify.domain.delivery import RetryPolicy
 from opora_notify.domain.rules import is_mail_address
 
@@ -25,6 +27,15 @@ class NotifySettings(ServiceSettings):
     """The sender of every message: `Name <address>`."""
     mail_domain: str | None = None
     """The right side of message ids; the sender's domain where it is not set."""
+    mail_reply_to: str | None = None
+    """Where requesters answer to, one of intake's addresses; with `intake_mail_token_keys` the address carries a token
+    that proves the ticket and who answers. Its local part has at most 14 octets then."""
+    intake_mail_token_keys: dict[str, SecretStr] = Field(default_factory=dict)
+    """The same as intake's."""
+    intake_mail_token_key: str | None = None
+    """The same as intake's."""
+    intake_mail_instance: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$")
+    """The same as intake's: stands in X-Opora-Instance, by which intake knows our own letters when they come back."""
     default_language: Literal["en", "ru"] = "en"
     """For recipients whose language is not known."""
     workers: int = Field(default=4, ge=1, le=64)
@@ -54,6 +65,11 @@ class NotifySettings(ServiceSettings):
     def _can_work(self) -> Self:
         if not is_mail_address(parseaddr(self.mail_from)[1]):
             raise ValueError("mail_from must be `address` or `Name <address>`")
+        if self.mail_reply_to is not None:
+            if not is_mail_address(self.mail_reply_to):
+                raise ValueError("mail_reply_to must be a mail address without a name, such as support@example.com")
+            if self.token_keys is not None:
+                reply_address(self.token_keys, Claim(0, UUID(int=0)), self.mail_reply_to)
         if self.smtp_tls == "none" and self.smtp_user is not None:
             raise ValueError("a password must not travel in clear: set smtp_tls to starttls or tls, or no smtp_user")
         if self.lease_seconds <= max(self.send_timeout_seconds, self.webhook_timeout_seconds):
@@ -64,6 +80,12 @@ class NotifySettings(ServiceSettings):
     def message_id_domain(self) -> str:
         """The right side of message ids."""
         return self.mail_domain or parseaddr(self.mail_from)[1].rpartition("@")[2]
+
+    @property
+    def token_keys(self) -> TokenKeys | None:
+        """The keys of thread tokens. Raises ValueError for keys that cannot be used."""
+        secrets = {name: secret.get_secret_value() for name, secret in self.intake_mail_token_keys.items()}
+        return token_keys(secrets, self.intake_mail_token_key)
 
     @property
     def retry_policy(self) -> RetryPolicy:

@@ -8,12 +8,12 @@ from typing import cast
 
 from opora_chassis.platform import Platform
 from opora_chassis.service import Loop
+from opora_contracts.mail_threads import TokenKeys
 from opora_intake.api.dependencies import matrix_of
 from opora_intake.channels.letters import LetterDesk, watch_letters
 from opora_intake.channels.listener import Door, listen
 from opora_intake.channels.recipients import Recipients
 from opora_intake.handlers.letters import LetterRules
-from opora_intake.mail.thread import TokenKeys
 from opora_intake.settings import IntakeSettings
 
 

@@ -12,12 +12,12 @@ from enum import StrEnum
 from typing import TypeAlias
 from uuid import UUID
 
+from opora_contracts.mail_threads import Claim, Thread
 from opora_contracts.vocabulary import AuthorKind, Channel
 from opora_intake.domain.commands import Note, Open, Reply
 from opora_intake.domain.customer import Customer
 from opora_intake.domain.ticket import Ticket
 from opora_intake.mail.letter import Automatic, Letter, Unreadable
-from opora_intake.mail.thread import Claim, Thread
 
 _LONGEST_TITLE = 250
 _LONGEST_NAME = 200

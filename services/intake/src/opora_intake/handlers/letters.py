@@ -7,6 +7,7 @@ from uuid import UUID
 
 from opora_chassis.database import Transaction
 from opora_chassis.identifiers import new_id
+from opora_contracts.mail_threads import Thread, TokenKeys, thread_of
 from opora_intake.domain import PriorityMatrix, RuleBroken
 from opora_intake.domain.commands import Note
 from opora_intake.domain.letters import Append, Begin, Known, LetterOutcome, Route, SetAside, begin, quarantine, route
@@ -14,7 +15,6 @@ from opora_intake.handlers.customers import Asked
 from opora_intake.handlers.tickets import command_ticket, create_tickets
 from opora_intake.mail.identity import identity_of
 from opora_intake.mail.letter import Bounce, Letter, Reading, Unreadable
-from opora_intake.mail.thread import Thread, TokenKeys, thread_of
 from opora_intake.store import customers as customer_store
 from opora_intake.store import letters as store
 from opora_intake.store import tickets as ticket_store

@@ -1,5 +1,6 @@
 """E-mail over SMTP."""
 
+import re
 import time
 from contextlib import AsyncExitStack, suppress
 from email.errors import HeaderParseError
@@ -12,6 +13,7 @@ import aiosmtplib
 from opora_chassis.database import Database
 from opora_contracts import Fact
 from opora_contracts.feedback import SurveyRequested
+from opora_contracts.mail_threads import Claim, reply_address
 from opora_contracts.tickets import TicketReplied
 from opora_notify import rendering, store
 from opora_notify.channels import UnsentError
@@ -26,6 +28,7 @@ _IDLE_SECONDS = 10.0
 """A connection that was idle for longer is not trusted any more: servers close silent ones."""
 _FAREWELL_SECONDS = 1.0
 _PERMANENT = 500
+_TICKET_NUMBER = re.compile(r"[A-Z][A-Z0-9]*-([0-9]{1,9})")
 
 
 class Mailbag:
@@ -117,10 +120,21 @@ async def _write(
             to_name=contact.name,
             to_address=contact.email,
             domain=settings.message_id_domain,
+            reply_to=_reply_to(notification, ticket, settings),
+            instance=settings.intake_mail_instance,
         )
     except (ValueError, HeaderParseError) as error:
         raise UnsentError(Refused(f"the letter cannot be written: {error}")) from error
     return message, contact.email
+
+
+def _reply_to(notification: Notification, ticket: Ticket, settings: NotifySettings) -> str | None:
+    """Where an answer goes to; the requester's proves the ticket and who answers, nobody else's does."""
+    mailbox, keys = settings.mail_reply_to, settings.token_keys
+    number = _TICKET_NUMBER.fullmatch(ticket.number)
+    if mailbox is None or keys is None or number is None or notification.recipient != f"customer:{ticket.requester_id}":
+        return mailbox
+    return reply_address(keys, Claim(int(number[1]), UUID(str(ticket.requester_id))), mailbox)
 
 
 def _answered(code: int, text: str) -> Outcome:

@@ -1,4 +1,4 @@
-"""Which ticket a letter belongs to: proven by a token of our own, or only hinted at.
+"""Which ticket a letter belongs to: proven by a token of our own, or only hinted at. notify makes it, intake reads it.
 
 A token is bound to one ticket and one participant. It stands in the reply address (`support+TOKEN@example.org`) and
 in the Message-ID of every letter that goes out, so that an answer brings it back by one way or the other. What a sender
@@ -13,8 +13,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from opora_intake.mail.addresses import MOST_LOCAL_OCTETS
-
 _PURPOSE = b"opora mail thread 1\n"
 _MAC_BYTES = 10
 """80 bits: a guess costs a letter, and 2^80 letters are not sent."""
@@ -25,7 +23,8 @@ _ADDRESSED = re.compile(r"\+([a-z2-7]{49})$", re.IGNORECASE)
 _IDENTIFIED = re.compile(r"^([a-z2-7]{49})\.[^@]{0,64}@(.{1,255})$", re.IGNORECASE)
 _NUMBERED = re.compile(r"\[?\b([A-Z][A-Z0-9]{0,9})-([0-9]{1,10})\b\]?")
 TOKEN_CHARACTERS = 49
-LONGEST_MAILBOX = MOST_LOCAL_OCTETS - 1 - TOKEN_CHARACTERS
+_MOST_LOCAL_OCTETS = 64
+LONGEST_MAILBOX = _MOST_LOCAL_OCTETS - 1 - TOKEN_CHARACTERS
 """Octets that are left for `support` in `support+TOKEN` (RFC 5321 §4.5.3.1.1): 14."""
 
 _FEWEST_SECRET_BYTES = 32
@@ -51,6 +50,15 @@ class TokenKeys:
                 raise ValueError(f"{name!r} is no name of a key: one character of a–z and 2–7")
             if len(secret) < _FEWEST_SECRET_BYTES:
                 raise ValueError(f"the secret of key {name!r} has less than {_FEWEST_SECRET_BYTES} bytes")
+
+
+def token_keys(secrets: Mapping[str, str], current: str | None) -> TokenKeys | None:
+    """The keys as settings name them; None for none. Raises ValueError where it is not clear which one is current."""
+    if not secrets:
+        return None
+    if current is None and len(secrets) > 1:
+        raise ValueError("intake_mail_token_key must name one of intake_mail_token_keys")
+    return TokenKeys(current or next(iter(secrets)), {name: secret.encode() for name, secret in secrets.items()})
 
 
 @dataclass(frozen=True, slots=True)
