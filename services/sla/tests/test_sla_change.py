@@ -120,6 +120,13 @@ def test_a_clock_that_ended_is_judged_anew() -> None:
     assert said(decision) == ["sla.corrected"]
 
 
+def test_a_clock_that_ended_in_time_under_both_is_no_change() -> None:
+    """Its due date would have been another one; it has none any more."""
+    targets = {"first_response": 3.0, "resolution": 20.0}
+    decision, effects = changed(targets, targets | {"first_response": 4.0}, 5, (2, REPLIED))
+    assert (effects, said(decision)) == ([], [])
+
+
 def test_the_same_terms_change_and_say_nothing() -> None:
     """Another name, another version: the ticket goes over in silence."""
     decision, effects = changed({"resolution": 4}, {"resolution": 4}, 3.5, (1, REPLIED))

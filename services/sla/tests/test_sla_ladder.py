@@ -142,6 +142,19 @@ def test_a_repetition_that_a_pause_hid_follows_when_it_ends() -> None:
     assert calls(clocks)[3:] == [(4, 0, 6), (4, 1, 10), (4, 2, 13)]
 
 
+def test_a_repetition_keeps_its_distance_over_a_short_pause() -> None:
+    """Called at 6 h and held from 6.5 to 7: the next time is three hours after the last, not after the pause."""
+    clocks = told(with_ladder("held"), 100, (6.5, "held", CUSTOMER), (7, "resumed"))
+    assert calls(clocks)[3:] == [(4, 0, 6), (4, 1, 9), (4, 2, 12)]
+
+
+def test_a_wait_that_ends_with_its_cap_is_ended_by_the_fact() -> None:
+    """Judging is strict: what happens at the very instant is before what time alone brings."""
+    agreement = agreed(pause_caps={"customer": {"hours": 2}})
+    clocks = told(agreement, 4, (1, "held", CUSTOMER), (3, "resumed"))
+    assert steps(clocks, "paused", "resumed") == [("paused", 2, 1), ("resumed", 3, 3)]
+
+
 def test_a_longer_target_gives_no_step_again() -> None:
     """Called at half of four hours; as P2 the same step would be at four hours, and is not given again."""
     clocks = told(with_ladder(), 100, (2.5, "assessed", P2))
