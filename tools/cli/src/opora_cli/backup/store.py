@@ -11,7 +11,8 @@ _CONNECT_SECONDS = 10
 _STATEMENT_SECONDS = 120
 _SET_UP_BY_OPERATORS = ("migrations", "api_keys", "idempotency_keys", "watermarks")
 """Tables that fill before anybody used the platform."""
-_AGREEMENTS_AT_FIRST = 1
+_ROWS_AT_FIRST = {"agreements": 1, "calendars": 1}
+"""What migrations write: the default agreement, and the calendar that is always open."""
 _SHIFT = 1 << 60
 """Further away than any offset: numbers moved by it collide with none."""
 
@@ -65,7 +66,7 @@ async def filled_tables(connection: Any) -> list[str]:
     )
     filled = []
     for row in rows:
-        least = _AGREEMENTS_AT_FIRST if row["tablename"] == "agreements" else 0
+        least = _ROWS_AT_FIRST.get(row["tablename"], 0)
         if await connection.fetchval(f'select exists (select from "{row["tablename"]}" offset {least})'):
             filled.append(row["tablename"])
     return filled
