@@ -12,9 +12,11 @@ RUN python -m pip install --quiet --require-hashes --no-deps --only-binary=:all:
 
 FROM build AS packages
 COPY deploy/requirements.lock ./
+# Some packages bring their own tests, which nobody runs here.
 RUN uv pip install --quiet --no-deps --require-hashes --only-binary=:all: --compile-bytecode \
         --target /opt/opora/packages -r requirements.lock \
-    && rm -rf /opt/opora/packages/bin
+    && rm -rf /opt/opora/packages/bin \
+    && find /opt/opora/packages -type d \( -name test -o -name tests \) -prune -exec rm -rf {} +
 
 FROM build AS members
 ARG SERVICE
