@@ -19,6 +19,7 @@ from tests.bench.ground import Ground, ServiceDatabase, settings_of
 from tests.bench.lines.due_clocks import watching
 from tests.bench.row import Row, limited
 
+_AGREEMENT = f"/v1/agreements/{DEFAULT_AGREEMENT_ID}"
 _CLOCKS, _ALL_CLOCKS = 100_000, 1_000_000
 _SECONDS_A_MILLION = 120.0
 _DUE_A_SECOND, _LEAD = 100, timedelta(seconds=3)
@@ -47,7 +48,7 @@ async def measure(ground: Ground) -> list[Row]:
             watching(ground, intake, database, prefix),
             ground.processes([["-m", "opora_sla", "serve"]], **settings) as (address,),
             httpx.AsyncClient(
-                base_url=f"{address}/v1/agreements/{DEFAULT_AGREEMENT_ID}",
+                base_url=address,
                 headers={"Authorization": f"Bearer {database.token}"},
                 timeout=60,
                 trust_env=False,
@@ -83,14 +84,14 @@ async def _go_over(client: httpx.AsyncClient, version: int) -> float:
     document["metrics"]["resolution"]["targets"] = {
         priority: {"hours": 100 + version} for priority in document["metrics"]["resolution"]["targets"]
     }
-    answer = await client.put("", json=document, headers={"Idempotency-Key": uuid4().hex})
+    answer = await client.put(_AGREEMENT, json=document, headers={"Idempotency-Key": uuid4().hex})
     assert answer.json()["version"] == version, answer.text
     began = time.perf_counter()
-    answer = await client.post("/changes", json={}, headers={"Idempotency-Key": uuid4().hex})
+    answer = await client.post(f"{_AGREEMENT}/changes", json={}, headers={"Idempotency-Key": uuid4().hex})
     change_id = answer.json()["id"]
 
     async def finished() -> bool:
-        return (await client.get(f"/changes/{change_id}")).json()["finished_at"] is not None
+        return (await client.get(f"{_AGREEMENT}/changes/{change_id}")).json()["finished_at"] is not None
 
     if not await came_true(finished, _WAIT_SECONDS, look_seconds=0.05):
         raise TimeoutError(f"the change to version {version} is not done within {_WAIT_SECONDS:.0f} s")
