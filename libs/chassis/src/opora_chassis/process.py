@@ -31,6 +31,7 @@ from opora_chassis.http.idempotency import forget_old_keys
 from opora_chassis.migrations import pending_migrations
 from opora_chassis.platform import Platform
 from opora_chassis.relay import Relay
+from opora_chassis.resting import rest
 from opora_chassis.service import Loop, Parts, Service, StartError
 from opora_chassis.settings import ServiceSettings
 from opora_chassis.topics import check_topics
@@ -297,8 +298,7 @@ async def _keep_running(service: str, loop: Loop, stop: asyncio.Event) -> None:
         failures = 1 if clock.time() - began > _LOOP_IS_WELL_SECONDS else failures + 1
         seconds = loop_pause(failures, reason, jitter=random.random())  # noqa: S311
         log.error("loop_ended", loop=loop.name, failures=failures, seconds=round(seconds, 2), exc_info=reason)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), timeout=seconds)
+        await rest(stop, seconds)
 
 
 def loop_pause(failures: int, reason: BaseException | None, *, jitter: float) -> float:

@@ -1,11 +1,11 @@
 """What happens by the clock alone: surveys that nobody answered come to their end."""
 
 import asyncio
-from contextlib import suppress
 
 import structlog
 
 from opora_chassis.database import Database
+from opora_chassis.resting import rest
 from opora_feedback import store
 
 _BATCH_SURVEYS = 500
@@ -20,5 +20,4 @@ async def expire_surveys(stop: asyncio.Event, *, database: Database, poll_second
         if expired:
             log.info("surveys_expired", count=expired)
         if expired < _BATCH_SURVEYS:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), timeout=poll_seconds)
+            await rest(stop, poll_seconds)

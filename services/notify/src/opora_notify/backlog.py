@@ -1,13 +1,13 @@
 """How much mail and how many webhooks wait to leave: shown at /metrics, decided by nothing."""
 
 import asyncio
-from contextlib import suppress
 
 import structlog
 from prometheus_client import Gauge
 
 from opora_chassis.errors import is_transient
 from opora_chassis.platform import Platform
+from opora_chassis.resting import rest
 from opora_contracts.vocabulary import MessageChannel
 from opora_notify import store
 
@@ -29,8 +29,7 @@ async def watch_backlog(stop: asyncio.Event, *, platform: Platform) -> None:
             if not is_transient(error):
                 raise
             log.debug("backlog_not_seen", error=repr(error))
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), timeout=_LOOK_SECONDS)
+        await rest(stop, _LOOK_SECONDS)
 
 
 async def _look(platform: Platform) -> None:

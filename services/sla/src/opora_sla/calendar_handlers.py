@@ -75,16 +75,16 @@ async def take_closures(tx: Transaction, calendar_id: UUID, read: Closures, feed
     return await _add(tx, version, read_again=False)
 
 
-async def named_calendar(tx: Transaction, document: AgreementDocument) -> NamedCalendar | None:
+async def named_calendar(reader: calendar_store.Reader, document: AgreementDocument) -> NamedCalendar | None:
     """The newest version of the calendar that an agreement names, if it names one.
 
-    The caller has locked the agreements, so it stays the newest. Raises Unprocessable when there is none.
+    It stays the newest for a caller who has locked the agreements. Raises Unprocessable when there is none.
     """
     if document.calendar is None:
         return None
-    found = await calendar_store.find_by_name(tx, document.calendar)
+    found = await calendar_store.find_by_name(reader, document.calendar)
     if found is None:
-        words = unknown_calendar(document.calendar, await calendar_store.names(tx))
+        words = unknown_calendar(document.calendar, await calendar_store.names(reader))
         raise Unprocessable(
             f"The agreement's calendar is not known: {words}.",
             errors=[{"field": "calendar", "rule": words, "in": "body"}],

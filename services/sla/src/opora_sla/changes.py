@@ -16,6 +16,7 @@ from opora_chassis.database import Database, Transaction
 from opora_chassis.http import NotFound
 from opora_chassis.identifiers import new_id
 from opora_chassis.platform import Platform
+from opora_chassis.resting import rest
 from opora_sla.agreement import Agreement, AgreementDocument, read_agreement
 from opora_sla.calendar_handlers import named_calendar
 from opora_sla.domain import Case, CaseFact, Change, changes, fold, migrate
@@ -69,8 +70,7 @@ async def preview(
     newest = await agreement_store.find_agreement(database, agreement_id)
     if newest is None:
         raise NotFound("agreement", agreement_id)
-    async with database.transaction() as tx:
-        named = await named_calendar(tx, document)
+    named = await named_calendar(database, document)
     draft = read_agreement(agreement_id, newest.version + 1, document, newest.created_at, named)
     cases = await change_store.find_open_cases(database, agreement_id, after_id, limit)
     facts = await case_store.facts_of(database, [case.ticket_id for case in cases])
@@ -120,7 +120,7 @@ class ChangeWork:
             began = time.monotonic()
             async with self._database.transaction() as tx:
                 worked = await carry_on(tx)
-            await _pause(stop, time.monotonic() - began if worked else _POLL_SECONDS)
+            await rest(stop, time.monotonic() - began if worked else _POLL_SECONDS)
 
 
 async def carry_on(tx: Transaction, batch: int = _BATCH) -> bool:
@@ -168,10 +168,3 @@ async def _take_over(tx: Transaction, change: AgreementChange, cases: Collection
 def _is_from(facts: Sequence[CaseFact], created_from: datetime | None) -> bool:
     """Whether the ticket was created then or later."""
     return created_from is None or min(fact.at for fact in facts if fact.kind == "created") >= created_from
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return

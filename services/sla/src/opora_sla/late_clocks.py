@@ -9,6 +9,7 @@ from prometheus_client import Gauge
 
 from opora_chassis.database import Database
 from opora_chassis.platform import Platform
+from opora_chassis.resting import rest
 from opora_sla.store import gauges
 
 AT_RISK_CLOCKS = Gauge("opora_sla_at_risk_clocks", "Open clocks of which a warning was given", ["metric"])
@@ -25,10 +26,7 @@ async def watch_late_clocks(stop: asyncio.Event, *, platform: Platform) -> None:
         began = time.monotonic()
         await count_late_clocks(platform.database)
         pause = max(_COUNT_SECONDS, _COUNT_PAUSE * (time.monotonic() - began))
-        try:
-            await asyncio.wait_for(stop.wait(), pause)
-        except TimeoutError:
-            continue
+        await rest(stop, pause)
 
 
 async def count_late_clocks(database: Database) -> None:

@@ -14,6 +14,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from opora_chassis.clock import Clock
 from opora_chassis.database import Transaction
 from opora_chassis.platform import Platform
+from opora_chassis.resting import rest
 from opora_contracts.sla import SlaBreached
 from opora_contracts.topics import TICKETS
 from opora_contracts.vocabulary import Evidence
@@ -78,7 +79,7 @@ class ClockWatch:
                         tx, self._platform.clock, blind, timedelta(seconds=self._settings.max_blind_seconds)
                     )
             if not judged:
-                await _pause(stop, self._settings.timer_poll_seconds)
+                await rest(stop, self._settings.timer_poll_seconds)
 
     async def _count(self) -> float:
         """Count the open clocks; returns when to do so again: counting takes one second in a hundred at most."""
@@ -143,10 +144,3 @@ def _measure(
     for event in (event for decision in decisions for event in decision.events):
         if isinstance(event.data, SlaBreached) and event.import_id is None:
             BREACH_LAG_SECONDS.observe(clock.real_seconds(event.data.detected_at - event.data.due_at))
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return

@@ -16,6 +16,7 @@ from opora_chassis.database import Database, Transaction
 from opora_chassis.errors import is_transient
 from opora_chassis.http.errors import Problem, Unprocessable
 from opora_chassis.http.keys import Caller, requires
+from opora_chassis.resting import rest
 
 log = structlog.get_logger()
 
@@ -160,10 +161,7 @@ async def forget_old_keys(database: Database, stop: asyncio.Event) -> None:
             if not is_transient(error):
                 raise
             log.warning("idempotency_prune_waits", error=repr(error))
-        try:
-            await asyncio.wait_for(stop.wait(), timeout=_PRUNE_EVERY_SECONDS)
-        except TimeoutError:
-            continue
+        await rest(stop, _PRUNE_EVERY_SECONDS)
 
 
 def body_of(result: Any) -> str:

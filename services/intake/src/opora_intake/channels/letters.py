@@ -7,7 +7,6 @@ worker that dies leaves nothing behind but a lease that ends.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -18,6 +17,7 @@ from opora_chassis.back_off import back_off
 from opora_chassis.clock import Clock
 from opora_chassis.database import Database
 from opora_chassis.errors import is_transient
+from opora_chassis.resting import rest
 from opora_intake.domain.letters import LetterOutcome
 from opora_intake.handlers.letters import LetterRules, handle_letter
 from opora_intake.mail.confined import Reader, ReaderUnavailable
@@ -110,8 +110,7 @@ async def watch_letters(stop: asyncio.Event, *, database: Database) -> None:
             if not is_transient(error):
                 raise
             log.debug("letters_not_seen", error=repr(error))
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _WATCH_SECONDS)
+        await rest(stop, _WATCH_SECONDS)
 
 
 async def claim(of: LetterDesk) -> KeptLetter | None:

@@ -15,6 +15,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from opora_chassis.platform import Platform
+from opora_chassis.resting import rest
 from opora_sla.calendar.document import CalendarDocument, CalendarVersion, Closures
 from opora_sla.calendar.public_holidays import UnknownHolidaysError
 from opora_sla.calendar_handlers import take_closures
@@ -51,7 +52,7 @@ class SourceWatch:
             while not stop.is_set():
                 FAILING.set(await calendar_store.failing_sources(self._platform.database))
                 if not await self.read_one(client):
-                    await _pause(stop, _POLL_SECONDS)
+                    await rest(stop, _POLL_SECONDS)
 
     async def read_one(self, client: httpx.AsyncClient) -> bool:
         """Read the sources of one calendar that is due; returns whether there was one.
@@ -127,10 +128,3 @@ def _tell(calendar_id: UUID, changed: CalendarVersion | None, problem: str | Non
         log.warning("calendar_feed_failed", calendar_id=calendar_id, problem=problem)
     elif changed:
         log.info("calendar_changed", calendar_id=calendar_id, version=changed.version)
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
