@@ -69,6 +69,38 @@ async def test_mail_is_off_until_it_is_set(fields: dict[str, Any], loops: list[s
     assert [loop.name for loop in MailChannel(platform).loops()] == loops
 
 
+MAILBOX = {"name": "a", "address": "a@example.org", "host": "imap.example.org", "user": "a", "password": "b"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"name": "Support Desk"}, "String should match pattern"),
+        ({"address": "support"}, "no address such as support@example.org"),
+        ({"security": "none"}, "in the open"),
+        ({"afterwards": "move"}, "`move_to` names the folder"),
+        ({"move_to": "Done"}, "`move_to` names the folder"),
+        ({"poll_seconds": 0}, "greater than or equal to 0.1"),
+        ({"pasword": "x"}, "Extra inputs are not permitted"),
+    ],
+)
+def test_a_mailbox_that_cannot_be_polled_stops_the_start(fields: dict[str, Any], words: str) -> None:
+    """What is wrong with it is said."""
+    with pytest.raises(ValidationError, match=words):
+        _settings(intake_mailboxes=[MAILBOX | fields])
+
+
+def test_mailboxes_have_names_of_their_own_and_a_number() -> None:
+    """Two of one name would share a ledger; 101 are too many. The port follows from what secures the connection."""
+    with pytest.raises(ValidationError, match="two mailboxes are called 'a'"):
+        _settings(intake_mailboxes=[MAILBOX, MAILBOX])
+    with pytest.raises(ValidationError, match="at most 100 items"):
+        _settings(intake_mailboxes=[MAILBOX | {"name": f"m{number}"} for number in range(101)])
+    settings = _settings(intake_mailboxes=[MAILBOX, MAILBOX | {"name": "b", "security": "starttls"}])
+    assert [mailbox.server_port for mailbox in settings.intake_mailboxes] == [993, 143]
+    assert settings.takes_letters
+
+
 async def test_the_service_runs_what_the_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
     """Intake's composition takes the mail channel in, as the environment names it."""
     monkeypatch.setenv("OPORA_INTAKE_MAIL_ADDRESSES", '["support@example.org"]')

@@ -1,12 +1,13 @@
 """What intake can be told from outside."""
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from opora_chassis.settings import ServiceSettings
 from opora_contracts.mail_threads import TokenKeys, token_keys
 from opora_contracts.vocabulary import Priority
+from opora_intake.channels.mailbox import Mailbox
 from opora_intake.channels.recipients import Recipients
 from opora_intake.domain import matrix_with
 
@@ -29,6 +30,10 @@ class IntakeSettings(ServiceSettings):
     """At the same time, per port. Each may hold a letter of 25 MB, three times while it is stored."""
     intake_mail_idle_seconds: float = Field(default=300, gt=0)
     intake_mail_session_seconds: float = Field(default=1800, gt=0)
+    intake_mailboxes: Annotated[tuple[Mailbox, ...], Field(max_length=100)] = ()
+    """The mailboxes that are polled by IMAP, as JSON (docs/mail.md)."""
+    intake_mailbox_letters: int = Field(default=4, ge=1, le=64)
+    """Letters that are fetched from mailboxes at the same time; each may take 25 MB, three times while it is stored."""
     intake_mail_readers: int = Field(default=2, ge=1, le=32)
     """Letters that are read at the same time, each in a process of its own."""
     intake_mail_instance: str | None = None
@@ -49,9 +54,17 @@ class IntakeSettings(ServiceSettings):
         Recipients.of(self.intake_mail_addresses)
         if self.mail_ports and not self.intake_mail_addresses:
             raise ValueError("a mail port without intake_mail_addresses would refuse every letter: name the addresses")
+        names = [mailbox.name for mailbox in self.intake_mailboxes]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"two mailboxes are called {twice!r}: each needs a name of its own")
         if self.intake_mail_token_keys:
             _ = self.token_keys
         return self
+
+    @property
+    def takes_letters(self) -> bool:
+        """Whether letters can come."""
+        return bool(self.intake_mail_addresses or self.intake_mailboxes)
 
     @property
     def mail_ports(self) -> dict[str, int]:

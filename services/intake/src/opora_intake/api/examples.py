@@ -278,3 +278,15 @@ DELIVERY: Json = {
     "letter_id": _LETTER_ID,
     "reported_at": _OPENED,
 }
+
+MAILBOXES: list[Json] = [
+    {
+        "name": "support",
+        "polled_at": _OPENED,
+        "failing_since": None,
+        "last_error": None,
+        "wanted": 0,
+        "uid_validity": 1764201600,
+        "next_uid": 4712,
+    }
+]

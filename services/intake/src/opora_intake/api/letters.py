@@ -1,5 +1,6 @@
-"""Letters over HTTP: what became of each, the bytes as they came, and what was reported about deliveries."""
+"""Letters over HTTP: what became of each, its bytes, what was reported about deliveries, and how mailboxes stand."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -13,6 +14,7 @@ from opora_intake.api.dependencies import ReadMessages
 from opora_intake.api.views import View
 from opora_intake.domain.letters import LetterOutcome
 from opora_intake.store import letters as store
+from opora_intake.store import mailboxes as mailbox_store
 
 router = APIRouter(prefix="/v1", tags=["letters"])
 
@@ -31,9 +33,9 @@ class LetterView(View):
     id: UUID
     received_at: datetime
     channel: str
-    """How it came: smtp or lmtp."""
+    """How it came: smtp, lmtp or imap."""
     envelope_from: str | None
-    """MAIL FROM; empty for the null sender of reports."""
+    """MAIL FROM; empty for the null sender of reports, absent for a letter out of a mailbox."""
     envelope_to: tuple[str, ...]
     message_id: str | None
     size_bytes: int
@@ -63,6 +65,23 @@ class DeliveryView(View):
     letter_id: UUID
     """The letter that held the report."""
     reported_at: datetime
+
+
+class MailboxView(View):
+    """A mailbox that is polled by IMAP, and how far it was read."""
+
+    name: str
+    polled_at: datetime | None
+    """When it was last read to its end; absent before the first time."""
+    failing_since: datetime | None
+    """Since when it cannot be read; absent when all is well."""
+    last_error: str | None
+    """Why, in the server's words where it gave some."""
+    wanted: int
+    """Messages that were seen in it and are not kept here yet."""
+    uid_validity: int | None
+    next_uid: int
+    """Every message with a smaller UID was seen (RFC 9051 §2.3.1.1)."""
 
 
 class LetterQuery(Input):
@@ -132,3 +151,13 @@ async def list_deliveries(
         limit,
         lambda delivery: {"before": delivery.id},
     )
+
+
+@router.get("/mailboxes", summary="List polled mailboxes")
+@shown(examples.MAILBOXES)
+async def list_mailboxes(platform: PlatformDependency, _caller: ReadMessages) -> list[MailboxView]:
+    """How each mailbox that was ever polled stands, by name."""
+    standings = await mailbox_store.list_mailboxes(platform.database)
+    return [
+        MailboxView.model_validate({**asdict(standing.position), "wanted": standing.wanted}) for standing in standings
+    ]

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
@@ -12,6 +13,7 @@ from opora_contracts.mail_threads import TokenKeys
 from opora_intake.api.dependencies import matrix_of
 from opora_intake.channels.letters import LetterDesk, watch_letters
 from opora_intake.channels.listener import Door, listen
+from opora_intake.channels.mailboxes import MailboxPoll, watch_mailboxes
 from opora_intake.channels.recipients import Recipients
 from opora_intake.handlers.letters import LetterRules
 from opora_intake.settings import IntakeSettings
@@ -19,7 +21,7 @@ from opora_intake.settings import IntakeSettings
 
 @dataclass(slots=True)
 class MailChannel:
-    """What the role `timers` runs where mail addresses are set."""
+    """What the role `timers` runs where mail addresses or mailboxes are set."""
 
     platform: Platform
     woken: asyncio.Event = field(default_factory=asyncio.Event)
@@ -30,15 +32,34 @@ class MailChannel:
         return cast("IntakeSettings", self.platform.settings)
 
     def loops(self) -> tuple[Loop, ...]:
-        """A loop per port, and the one that handles letters; none where no address is set."""
-        if not self.settings.intake_mail_addresses:
+        """A loop per port and per mailbox, and those that handle letters; none where no letters can come."""
+        if not self.settings.takes_letters:
             return ()
         listeners = (
             Loop(f"listen_{channel}", partial(self._listen, channel, port))
             for channel, port in self.settings.mail_ports.items()
         )
         watch = partial(watch_letters, database=self.platform.database)
-        return (Loop("handle_letters", self.desk().run), Loop("watch_letters", watch), *listeners)
+        return (
+            Loop("handle_letters", self.desk().run),
+            Loop("watch_letters", watch),
+            *listeners,
+            *self._polls(),
+        )
+
+    def _polls(self) -> list[Loop]:
+        mailboxes = self.settings.intake_mailboxes
+        if not mailboxes:
+            return []
+        threads = ThreadPoolExecutor(len(mailboxes), thread_name_prefix="imap")
+        fetching = asyncio.Semaphore(self.settings.intake_mailbox_letters)
+        database, clock = self.platform.database, self.platform.clock
+        polls = [MailboxPoll(mailbox, database, clock, threads, fetching, self.woken) for mailbox in mailboxes]
+        watch = partial(watch_mailboxes, database=database)
+        return [
+            *(Loop(f"poll_{poll.mailbox.name}", poll.run) for poll in polls),
+            Loop("watch_mailboxes", watch),
+        ]
 
     def desk(self) -> LetterDesk:
         """Who handles the letters."""
