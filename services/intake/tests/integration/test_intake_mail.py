@@ -33,6 +33,7 @@ from services.intake.tests.mailroom import (
     send_locally,
     someone,
 )
+from tests.programs import program
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -52,6 +53,32 @@ async def test_a_letter_is_a_ticket_with_all_its_facts(mailroom: Mailroom) -> No
     for told in (kept.ticket_id, ticket["requester_id"]):
         emitted = "select count(*) from outbox where key = $1"
         assert await mailroom.database.fetchval(emitted, str(told).encode()) == 1
+
+
+async def test_a_client_of_others_hands_letters_over(mailroom: Mailroom) -> None:
+    """Swaks, by SMTP and by LMTP: each letter is a ticket with its text; a stranger's address is refused by its name."""
+    swaks = program("swaks", "swaks")
+
+    async def handed_over(*words: str) -> tuple[int, str]:
+        process = await asyncio.create_subprocess_exec(
+            swaks, "--server", "127.0.0.1", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        said, _ = await process.communicate()
+        return process.returncode or 0, said.decode()
+
+    for protocol in ("smtp", "lmtp"):
+        anna = someone()
+        dialogue = ["--protocol", protocol.upper(), "--port", str(mailroom.ports[protocol]), "--from", anna]
+        text = ["--header", f"Subject: Printer by {protocol}", "--body", "It prints nothing.\n.\nNot one page."]
+        code, said = await handed_over(*dialogue, "--to", SUPPORT, *text)
+        assert code == 0, said
+        (ticket,) = await wait_until(partial(mailroom.tickets_from, anna))
+        assert ticket["title"] == f"Printer by {protocol}"
+        (message,) = await mailroom.messages_of(ticket["id"])
+        assert message["body"] == "It prints nothing.\n.\nNot one page."
+        code, said = await handed_over(*dialogue, "--to", "stranger@example.net", *text)
+        assert code != 0
+        assert "550" in said
 
 
 async def test_the_same_letter_twice_is_one_ticket(mailroom: Mailroom) -> None:
