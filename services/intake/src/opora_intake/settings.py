@@ -38,6 +38,8 @@ class IntakeSettings(ServiceSettings):
     """Letters that are read at the same time, each in a process of its own."""
     intake_mail_instance: str | None = None
     """The name that stands in X-Opora-Instance of our own letters, so that one that comes back is known."""
+    intake_mail_authserv_ids: tuple[str, ...] = ()
+    """Whose Authentication-Results are believed (RFC 8601), as JSON: ["mx.example.org"]. None: nobody is asked."""
     intake_mail_token_keys: dict[str, SecretStr] = Field(default_factory=dict)
     """The secrets of thread tokens by name, as JSON: {"a": "at least 32 bytes"}. None: no reply is proven."""
     intake_mail_token_key: str | None = None
@@ -65,6 +67,11 @@ class IntakeSettings(ServiceSettings):
     def takes_letters(self) -> bool:
         """Whether letters can come."""
         return bool(self.intake_mail_addresses or self.intake_mailboxes)
+
+    @property
+    def mail_servers(self) -> frozenset[str] | None:
+        """The servers whose word on a letter's origin counts, in lower case; None where nobody's is asked for."""
+        return frozenset(name.strip().lower() for name in self.intake_mail_authserv_ids) or None
 
     @property
     def mail_ports(self) -> dict[str, int]:

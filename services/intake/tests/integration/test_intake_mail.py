@@ -56,7 +56,7 @@ async def test_a_letter_is_a_ticket_with_all_its_facts(mailroom: Mailroom) -> No
 
 
 async def test_a_client_of_others_hands_letters_over(mailroom: Mailroom) -> None:
-    """Swaks, by SMTP and by LMTP: each letter is a ticket with its text; a stranger's address is refused by its name."""
+    """Swaks, by SMTP and by LMTP: each letter is a ticket with its text; a stranger's address is refused."""
     swaks = program("swaks", "swaks")
 
     async def handed_over(*words: str) -> tuple[int, str]:

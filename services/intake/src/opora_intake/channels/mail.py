@@ -68,7 +68,7 @@ class MailChannel:
         return LetterDesk(
             database=self.platform.database,
             clock=self.platform.clock,
-            rules=LetterRules(keys, matrix_of(self.platform)),
+            rules=LetterRules(keys, matrix_of(self.platform), self.settings.mail_servers),
             instance=self.settings.intake_mail_instance,
             readers=self.settings.intake_mail_readers,
             woken=self.woken,

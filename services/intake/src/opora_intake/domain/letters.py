@@ -17,6 +17,7 @@ from opora_contracts.vocabulary import AuthorKind, Channel
 from opora_intake.domain.commands import Note, Open, Reply
 from opora_intake.domain.customer import Customer
 from opora_intake.domain.ticket import Ticket
+from opora_intake.mail.authentication import is_from
 from opora_intake.mail.letter import Automatic, Letter, Unreadable
 
 _LONGEST_TITLE = 250
@@ -80,9 +81,17 @@ class Known:
     hinted: Ticket | None = None
 
 
-def route(letter: Letter, thread: Thread, known: Known, *, letter_id: UUID) -> Route:
-    """What becomes of the letter (RFC 3834 for what machines wrote). Total: every letter has its route."""
-    claimed = known.claimed if thread.claim is not None and _speaks_for(letter, thread.claim, known) else None
+def route(
+    letter: Letter, thread: Thread, known: Known, *, letter_id: UUID, servers: frozenset[str] | None = None
+) -> Route:
+    """What becomes of the letter (RFC 3834 for what machines wrote). Total: every letter has its route.
+
+    `servers` are the mail servers (RFC 8601) of which one must have found that the letter is from the domain of its
+    From, or it speaks for nobody; None where none is known and the token with the address is enough.
+    """
+    speaks = thread.claim is not None and _speaks_for(letter, thread.claim, known)
+    forged = speaks and servers is not None and not _is_authentic(letter, servers)
+    claimed = known.claimed if speaks and not forged else None
     verdict = letter.automatic
     if verdict is not None and verdict.kind is Automatic.OWN:
         return SetAside(f"our own letter came back ({verdict.evidence})")
@@ -100,11 +109,20 @@ def route(letter: Letter, thread: Thread, known: Known, *, letter_id: UUID) -> R
         return Append(LetterOutcome.NOTED, claimed.id, Note(body=_body(letter, said, letter_id)))
     if verdict is not None and _is_an_answer(letter):
         return SetAside(f"a machine's answer ({verdict.evidence})")
-    return begin(letter, thread, known, letter_id=letter_id)
+    return begin(letter, thread, known, letter_id=letter_id, forged=forged)
 
 
-def begin(letter: Letter, thread: Thread, known: Known, *, letter_id: UUID, refused: str | None = None) -> Begin:
-    """A ticket of its own. `refused` says why a proven reply could not be added to its ticket.
+def begin(
+    letter: Letter,
+    thread: Thread,
+    known: Known,
+    *,
+    letter_id: UUID,
+    refused: str | None = None,
+    forged: bool = False,
+) -> Begin:
+    """A ticket of its own. `refused` says why a proven reply could not be added to its ticket; `forged`, that its From
+    is the participant's and no mail server of ours found it to be true.
 
     A machine's letter has no requester, so that nobody acknowledges it or asks it for a rating (RFC 3834 §2).
     """
@@ -127,7 +145,7 @@ def begin(letter: Letter, thread: Thread, known: Known, *, letter_id: UUID, refu
         notes.append(f"Continues {known.claimed.label}, which took no reply: {refused}")
     elif thread.claim is not None:
         outcome = LetterOutcome.UNVERIFIED
-        notes.append(_unproven(thread.claim, known))
+        notes.append(_unproven(thread.claim, known, forged=forged))
     elif known.hinted is not None:
         outcome = LetterOutcome.UNVERIFIED
         notes.append(f"Unverified: it names {known.hinted.label} and brings no proof that its sender takes part there.")
@@ -155,11 +173,21 @@ def _speaks_for(letter: Letter, claim: Claim, known: Known) -> bool:
     return participant.email is not None and participant.email.casefold() == sender.address.casefold()
 
 
-def _unproven(claim: Claim, known: Known) -> str:
+def _is_authentic(letter: Letter, servers: frozenset[str]) -> bool:
+    domain = letter.sender.address.rpartition("@")[2] if letter.sender is not None else ""
+    return is_from(domain, letter.authentication, servers)
+
+
+def _unproven(claim: Claim, known: Known, *, forged: bool) -> str:
     if known.claimed is None:
         return f"Unverified: its token is ours, but there is no ticket with the number {claim.ticket_number}."
     if known.participant is None:
         return f"Unverified: its token belongs to {known.claimed.label} and to nobody who is known."
+    if forged:
+        return (
+            f"Unverified: it brings the token of {known.claimed.label} and its participant's address, and the mail"
+            " server did not find it to come from there (DMARC, DKIM, SPF). The address may be forged."
+        )
     return (
         f"Unverified: its token belongs to {known.claimed.label} and another participant than the address in From."
         " Somebody may have passed a letter on."

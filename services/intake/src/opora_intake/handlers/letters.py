@@ -26,10 +26,12 @@ _MOST_HINTS = 3
 
 @dataclass(frozen=True, slots=True)
 class LetterRules:
-    """What letters are judged by: the keys of our tokens, and the priority matrix."""
+    """What letters are judged by: the keys of our tokens, the priority matrix, and whose word on a sender counts."""
 
     keys: TokenKeys
     matrix: PriorityMatrix
+    servers: frozenset[str] | None = None
+    """See `domain.letters.route`."""
 
 
 async def take_in(
@@ -96,7 +98,7 @@ async def _answer(
         subject=letter.subject,
     )
     known = await _known(tx, thread)
-    decided = route(letter, thread, known, letter_id=kept.id)
+    decided = route(letter, thread, known, letter_id=kept.id, servers=rules.servers)
     try:
         return await _follow(tx, decided, rules)
     except RuleBroken as refusal:

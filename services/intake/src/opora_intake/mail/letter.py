@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from opora_intake.mail.addresses import Address
+from opora_intake.mail.authentication import Authenticated
 from opora_intake.mail.limits import EXPLANATIONS, Reason
 
 
@@ -70,6 +71,8 @@ class Letter:
     html: str | None
     attachments: tuple[Attachment, ...]
     automatic: Verdict | None
+    authentication: tuple[Authenticated, ...]
+    """What servers on its way say of its origin; the sender may have written it himself."""
     headers: tuple[tuple[str, str], ...]
     """The fields that the classification looked at, names in lower case."""
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from opora_intake.mail.addresses import Address, parse_address, parse_addresses
+from opora_intake.mail.authentication import authenticated
 from opora_intake.mail.letter import Attachment, Letter, Verdict
 from opora_intake.mail.limits import MOST_HTML_CHARACTERS, MOST_TEXT_CHARACTERS
 from opora_intake.mail.names import safe_name, sniffed_type
@@ -61,6 +62,7 @@ def letter_of(root: Part, automatic: Verdict | None, headers: tuple[tuple[str, s
         html=_html_of(bodies),
         attachments=tuple(attachments),
         automatic=automatic,
+        authentication=authenticated(root.all("authentication-results")),
         headers=headers,
     )
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from opora_intake.mail.addresses import Address
+from opora_intake.mail.authentication import Authenticated
 from opora_intake.mail.letter import (
     Attachment,
     Automatic,
@@ -96,6 +97,9 @@ def _letter(document: dict[str, Any], content: bytes) -> Letter:
             "sent_at": datetime.fromisoformat(sent_at) if sent_at else None,
             "attachments": tuple(attachments),
             "automatic": Verdict(Automatic(verdict["kind"]), verdict["evidence"]) if verdict else None,
+            "authentication": tuple(
+                Authenticated(**{**told, "passed": tuple(told["passed"])}) for told in document["authentication"]
+            ),
             "headers": tuple((name, value) for name, value in document["headers"]),
         }
     )
