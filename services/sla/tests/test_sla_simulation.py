@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opora_contracts.vocabulary import AuthorKind, Metric, Outcome, Priority, WaitingOn
+from opora_contracts.vocabulary import AuthorKind, Outcome, Priority, WaitingOn
 from opora_sla.agreement import Agreement, AgreementDocument, read_agreement
 from opora_sla.domain import CaseFact
+from opora_sla.metrics import ClockMetric
 from opora_sla.simulation import (
     Changes,
     Comparison,
@@ -94,7 +95,7 @@ def plan(*draft: Agreement, **changes: Any) -> Plan:
 
 def resolution(report: Report) -> MetricReport:
     (metric,) = report.metrics
-    assert metric.metric is Metric.RESOLUTION
+    assert metric.metric is ClockMetric.RESOLUTION
     return metric
 
 
@@ -167,7 +168,7 @@ def test_without_another_agreement_the_log_s_own_word_is_before() -> None:
     report = simulate(HISTORIES, plan(draft))
     response, resolved = report.metrics
     assert report.before == "recorded"
-    assert (response.metric, response.all.before, response.changes) == (Metric.FIRST_RESPONSE, Rate(), None)
+    assert (response.metric, response.all.before, response.changes) == (ClockMetric.FIRST_RESPONSE, Rate(), None)
     assert resolved.all.before == Rate(met=2, breached=1)
     assert resolved.by_group["Net"].before == Rate(met=1, breached=1)
     assert resolved.changes == Changes(newly_breached=1, relieved=1)
@@ -218,7 +219,7 @@ def test_taking_a_ticket_gives_its_clocks() -> None:
     assert simulation.take(HISTORIES[0]) is None
     clocks = simulation.take(replace(HISTORIES[0], dimensions={"kind": "question"}))
     assert clocks is not None
-    assert clocks.latest()[Metric.RESOLUTION].outcome is Outcome.MET
+    assert clocks.latest()[ClockMetric.RESOLUTION].outcome is Outcome.MET
 
 
 def test_a_history_without_its_creation_is_refused() -> None:
