@@ -16,6 +16,7 @@ async def test_open_clocks_are_told_by_what_they_measure(sla: Any) -> None:
     async with sla() as desk:
         assert await open_clocks(desk.database) == NONE
         answered, resolved = await desk.create(), await desk.create()
+        await desk.taken_in(answered)
         await desk.taken_in(resolved)
         assert await open_clocks(desk.database) == NONE | {"first_response": 2, "resolution": 2}
         reply = TicketReplied(
