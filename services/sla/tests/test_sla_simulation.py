@@ -318,7 +318,6 @@ def test_what_groups_owe_is_reported_for_each_group() -> None:
     """A ticket counts once for every group that had it, whoever had it last; a target is found for each by itself."""
     owed = {"targets": {"P1": {"hours": 4}, "P2": {"hours": 8}}}
     draft = agreed({}, metrics={"operational": {"Net": owed, "Sys": owed}, "underpinning": owed})
-    held = (1, "held", WaitingOn.THIRD_PARTY)
     histories = [
         ticket("A", (0, "created", P1), (3, "assigned", "Sys"), (9, "resolved"), group="Net"),
         ticket("B", (0, "created", P1), (5, "assigned", "App"), (6, "assigned", "Net"), (7, "resolved"), group="Net"),
