@@ -154,6 +154,10 @@ KINDS_BUT_ONE = ["incident", "service_request", "question", "problem", "complain
             ],
         ),
         (
+            [agreed(metrics={"operational": {key: {"targets": HOURS} for key in ("network", "desk", "Network ")}})],
+            [(0, "metrics.operational.Network ", "is 'network' in other letters")],
+        ),
+        (
             [agreed(targets={"P1": {"days": 22}}, weekly_hours={"mon": [["09:00", "10:00"]]})],
             [(0, "metrics.resolution.targets.P1", "ten years have less working time than this")],
         ),

@@ -72,6 +72,7 @@ def _of_one(number: int, document: AgreementDocument, known: Mapping[str, Calend
                 yield Finding(number, (*place, "targets", urgent.value), words)
         yield from _too_early(number, place, promised)
     yield from _never_missed(number, document)
+    yield from _spelled_twice(number, document)
     first, resolution = document.metrics.first_response, document.metrics.resolution
     if first is None or resolution is None:
         return
@@ -92,6 +93,16 @@ def _never_missed(number: int, document: AgreementDocument) -> Iterator[Finding]
             if done is not None and target.total_seconds > done.total_seconds:
                 words = f"{within} than the whole resolution may take; write a smaller target"
                 yield Finding(number, (*place, "targets", priority.value), words)
+
+
+def _spelled_twice(number: int, document: AgreementDocument) -> Iterator[Finding]:
+    """Groups are found by their exact names: two that differ in the case of letters only are hardly two groups."""
+    first: dict[str, str] = {}
+    for group in document.metrics.operational or {}:
+        other = first.setdefault(group.strip().casefold(), group)
+        if other != group:
+            words = f"is {other!r} in other letters: write the name as tickets are assigned to it, once"
+            yield Finding(number, ("metrics", "operational", group), words)
 
 
 def _too_early(number: int, place: Place, promised: ResponseMetric) -> Iterator[Finding]:
