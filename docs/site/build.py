@@ -37,7 +37,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     ),
     "Service levels": (
         "docs/working-time",
-        *(f"docs/sla-{page}" for page in ("escalation", "changes", "simulation", "reports")),
+        *(f"docs/sla-{page}" for page in ("escalation", "commitments", "changes", "simulation", "reports")),
     ),
     "Channels": ("docs/mail",),
     "Events": ("docs/events/index", "docs/events/opora.requests", "docs/events/*", "reference/asyncapi"),

@@ -314,7 +314,7 @@ async def test_rules_are_data(notify: Notify, mail_server: Any) -> None:
     async with notify() as post:
         client = post.client
         defaults = (await client.get("/v1/rules")).json()
-        assert (defaults["version"], len(defaults["rules"])) == (0, 9)
+        assert (defaults["version"], len(defaults["rules"])) == (0, 14)
         saved = await client.put("/v1/rules", json={"version": 0, "rules": [rule]})
         assert (saved.status_code, saved.json()["version"]) == (200, 1)
         stale = await client.put("/v1/rules", json={"version": 0, "rules": []})

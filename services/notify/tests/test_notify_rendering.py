@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from opora_contracts import Fact
+from opora_contracts.commitments import CommitmentBreached, CommitmentEscalated, CommitmentWarning
 from opora_contracts.feedback import FeedbackAlerted, SurveyRequested
 from opora_contracts.sla import SlaBreached, SlaEscalated, SlaWarning
 from opora_contracts.tickets import TicketAssigned, TicketReplied, TicketResolved
@@ -23,6 +24,7 @@ ID = UUID("0195512a-0000-7000-8000-000000000001")
 EVIL = "<script>alert(1)</script>\r\nBcc: thief@example.com"
 CLOCK = {"ticket_id": ID, "metric": Metric.RESOLUTION, "cycle": 1, "agreement_id": ID, "agreement_version": 1}
 TIMES = {"due_at": NOON, "detected_at": NOON, "used_seconds": 5400, "target_seconds": 14_400, "priority": Priority.P1}
+COMMITMENT = CLOCK | {"metric": "operational", "agreement_kind": "ola", "party": "Network"}
 SURVEY = {"survey_id": ID, "ticket_id": ID, "cycle": 1, "customer_id": ID}
 RESOLVED = TicketResolved(ticket_id=ID, cycle=1, resolution_code=ResolutionCode.SOLVED)
 FACTS: dict[str, Fact] = {
@@ -35,6 +37,11 @@ FACTS: dict[str, Fact] = {
     "sla_breached": SlaBreached.model_validate(CLOCK | TIMES | {"group": "Network"}),
     "sla_escalated": SlaEscalated.model_validate(
         CLOCK | TIMES | {"level": 2, "repetition": 0, "tell": ("lead",), "breached": True}
+    ),
+    "commitment_warning": CommitmentWarning.model_validate(COMMITMENT | TIMES | {"percent": 75, "assignee": "anna"}),
+    "commitment_breached": CommitmentBreached.model_validate(COMMITMENT | TIMES | {"group": "Network"}),
+    "commitment_escalated": CommitmentEscalated.model_validate(
+        COMMITMENT | TIMES | {"level": 2, "repetition": 0, "tell": ("lead",), "breached": True}
     ),
     "survey_requested": SurveyRequested.model_validate(SURVEY | {"expires_at": NOON}),
     "feedback_alerted": FeedbackAlerted.model_validate(SURVEY | {"score": 1, "threshold": 2}),
@@ -188,3 +195,32 @@ def test_the_resolution_says_how_it_ended() -> None:
     duplicate = RESOLVED.model_copy(update={"resolution_code": ResolutionCode.DUPLICATE})
     assert "is solved" in rendering.write_letter("ticket_resolved", "en", "UTC", values | {"fact": RESOLVED}).text
     assert "earlier one" in rendering.write_letter("ticket_resolved", "en", "UTC", values | {"fact": duplicate}).text
+
+
+@pytest.mark.parametrize(
+    ("owed", "language", "subject", "line"),
+    [
+        ({}, "en", "[OP-1042] OLA breached: VPN fails", "Owed by:  Network"),
+        ({}, "ru", "[OP-1042] OLA нарушен: VPN fails", "Отвечает:      Network"),
+        (
+            {"metric": "underpinning", "agreement_kind": "uc", "party": "third_party"},
+            "en",
+            "[OP-1042] Agreement breached: VPN fails",
+            "Owed by:  the third party",
+        ),
+        (
+            {"metric": "update", "agreement_kind": "sla", "party": None},
+            "ru",
+            "[OP-1042] Договорённость нарушена: VPN fails",
+            "Отвечает:      мы",
+        ),
+        ({"metric": "callback"}, "en", "[OP-1042] OLA breached: VPN fails", "Target:   callback within 4 h"),
+    ],
+)
+def test_a_broken_commitment_says_who_owes_it(owed: dict[str, object], language: str, subject: str, line: str) -> None:
+    """The group, the third party or the support side; a metric that is not known yet is called by its word."""
+    fact = CommitmentBreached.model_validate(COMMITMENT | TIMES | owed)
+    values = {"name": "", "ticket": ticket(), "event_type": fact.event_type, "fact": fact}
+    written = rendering.write_letter("commitment_breached", language, "UTC", values)
+    assert written.subject == subject
+    assert line in written.text.splitlines()

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from opora_contracts import Event, Fact
+from opora_contracts.commitments import CommitmentBreached, CommitmentEscalated, CommitmentWarning
 from opora_contracts.feedback import FeedbackAlerted, SurveyRequested
 from opora_contracts.sla import SlaBreached, SlaEscalated
 from opora_contracts.tickets import (
@@ -142,6 +143,33 @@ def test_an_internal_note_tells_nobody() -> None:
 def test_a_breach_goes_to_the_assignee_and_the_lead() -> None:
     """By default a breach tells the ticket's assignee and the lead of its group."""
     assert told(breached()) == [("agent:anna", "sla_breached"), ("agent:lena", "sla_breached")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "recipients"),
+    [
+        ("ola", ["agent:anna", "agent:nils", "agent:nora"]),
+        ("uc", ["agent:anna", "agent:lena"]),
+        ("sla", ["agent:anna", "agent:lena"]),
+    ],
+)
+def test_a_broken_commitment_goes_to_those_who_owe_it(kind: str, recipients: list[str]) -> None:
+    """What a group owes tells its members and the assignee; what others owe, the assignee and the lead."""
+    directory = replace(DIRECTORY, members={"Network": ("anna", "nils", "nora")})
+    fields = breached().model_dump() | {"metric": "operational", "agreement_kind": kind, "party": "Network"}
+    late = CommitmentBreached.model_validate(fields)
+    warned = CommitmentWarning.model_validate({**late.model_dump(exclude={"evidence"}), "percent": 75})
+    for fact, template in ((late, "commitment_breached"), (warned, "commitment_warning")):
+        assert told(fact, directory=directory) == [(recipient, template) for recipient in recipients]
+
+
+def test_an_escalated_commitment_goes_to_those_whom_its_step_names() -> None:
+    """As with the other clocks, by the ticket's group or by name."""
+    fields = escalated("lead", "agent:boss").model_dump() | {"metric": "underpinning", "agreement_kind": "uc"}
+    assert told(CommitmentEscalated.model_validate(fields)) == [
+        ("agent:lena", "commitment_escalated"),
+        ("agent:boss", "commitment_escalated"),
+    ]
 
 
 def test_an_escalation_goes_to_those_whom_its_step_names() -> None:

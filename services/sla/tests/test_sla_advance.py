@@ -40,7 +40,6 @@ from opora_contracts.vocabulary import (
     Evidence,
     Kind,
     Level,
-    Metric,
     Outcome,
     Priority,
     ResolutionCode,
@@ -49,6 +48,7 @@ from opora_contracts.vocabulary import (
 from opora_sla.agreement import Agreement, AgreementDocument, read_agreement
 from opora_sla.domain import Case, Decision, advance, case_fact, explain, fold, open_case
 from opora_sla.domain.explanation import duration_in_words
+from opora_sla.metrics import ClockMetric
 
 F = TypeVar("F", bound=TicketFact)
 TICKET = UUID(int=77)
@@ -118,7 +118,7 @@ def test_a_new_ticket_starts_its_clock_and_pins_its_agreement() -> None:
     started = decision.events[0]
     assert started.data == SlaStarted(
         ticket_id=TICKET,
-        metric=Metric.RESOLUTION,
+        metric=ClockMetric.RESOLUTION,
         cycle=1,
         agreement_id=UUID(int=1),
         agreement_version=3,

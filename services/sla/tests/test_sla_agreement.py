@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from opora_contracts.vocabulary import Metric, Priority, WaitingOn
+from opora_contracts.vocabulary import Priority, WaitingOn
 from opora_sla.agreement import (
     DEFAULT_AGREEMENT,
     DEFAULT_AGREEMENT_ID,
@@ -18,6 +18,7 @@ from opora_sla.agreement import (
     choose,
     read_agreement,
 )
+from opora_sla.metrics import ClockMetric
 
 ISSUE_DOCUMENT: dict[str, Any] = {
     "name": "Evening shift",
@@ -45,11 +46,11 @@ def test_a_document_says_what_a_clock_needs() -> None:
     agreement = read_agreement(
         UUID(int=1), 1, AgreementDocument.model_validate(ISSUE_DOCUMENT), datetime(2026, 1, 1, tzinfo=UTC)
     )
-    terms = agreement.terms[Metric.RESOLUTION]
+    terms = agreement.terms[ClockMetric.RESOLUTION]
     assert terms.targets_seconds == {Priority.P1: 14_400, Priority.P3: 5_400}
     assert (terms.until_closed, terms.warn_at_percent) == (True, (75,))
     assert terms.pauses == {WaitingOn.CUSTOMER}
-    assert list(agreement.terms) == [Metric.RESOLUTION]
+    assert list(agreement.terms) == [ClockMetric.RESOLUTION]
     week = agreement.calendar.weekly_hours
     assert week is not None
     assert week[:3] == (((840, 1_440),), ((540, 720), (780, 1_080)), ())

@@ -11,13 +11,14 @@ import pytest
 from opora_contracts.event import Event
 from opora_contracts.sla import SlaBreached, SlaCorrected
 from opora_contracts.tickets import TicketCreated, TicketFact, TicketHeld, TicketReplied
-from opora_contracts.vocabulary import AuthorKind, Channel, Kind, Level, Metric, Outcome, Priority, WaitingOn
+from opora_contracts.vocabulary import AuthorKind, Channel, Kind, Level, Outcome, Priority, WaitingOn
 from opora_sla.agreement import Agreement, AgreementDocument, read_agreement
 from opora_sla.domain import Case, Change, Decision, Effect, advance, changes, fold, migrate, open_case
+from opora_sla.metrics import ClockMetric
 
 TICKET = UUID(int=77)
 T0 = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-RESOLUTION, FIRST = Metric.RESOLUTION, Metric.FIRST_RESPONSE
+RESOLUTION, FIRST = ClockMetric.RESOLUTION, ClockMetric.FIRST_RESPONSE
 REPLIED = TicketReplied(ticket_id=TICKET, message_id=UUID(int=3), author_kind=AuthorKind.AGENT, channel=Channel.EMAIL)
 HELD = TicketHeld(ticket_id=TICKET, waiting_on=WaitingOn.CUSTOMER)
 CREATED = TicketCreated(
@@ -69,7 +70,7 @@ def lived(agreement: Agreement, until: float, *facts: tuple[float, TicketFact]) 
 
 def changed(
     before: dict[str, float], then: dict[str, float], until: float, *facts: tuple[float, TicketFact]
-) -> tuple[Decision, list[tuple[Metric, Effect]]]:
+) -> tuple[Decision, list[tuple[ClockMetric, Effect]]]:
     """The ticket goes over at this hour: what is decided, and which clocks differ how."""
     former = agreed(1, before)
     decision, differing = migrate(lived(former, until, *facts), former, agreed(2, then), now=after(until))

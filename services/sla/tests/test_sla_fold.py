@@ -8,9 +8,10 @@ from uuid import UUID
 
 import pytest
 
-from opora_contracts.vocabulary import AuthorKind, Metric, Outcome, Priority, WaitingOn
+from opora_contracts.vocabulary import AuthorKind, Outcome, Priority, WaitingOn
 from opora_sla.agreement import Agreement, AgreementDocument, read_agreement
 from opora_sla.domain import CaseFact, Clock, Clocks, fact_from_json, fact_to_json, fold
+from opora_sla.metrics import ClockMetric
 
 P1, P3, P5 = Priority.P1, Priority.P3, Priority.P5
 CUSTOMER, THIRD_PARTY = WaitingOn.CUSTOMER, WaitingOn.THIRD_PARTY
@@ -47,11 +48,11 @@ def fact(sequence: int, hours: float, kind: str, says: Any = None) -> CaseFact:
     )
 
 
-def only(clocks: Clocks, metric: Metric = Metric.RESOLUTION, cycle: int = 1) -> Clock:
+def only(clocks: Clocks, metric: ClockMetric = ClockMetric.RESOLUTION, cycle: int = 1) -> Clock:
     return next(clock for clock in clocks.clocks if clock.key == (metric, cycle))
 
 
-def names(clocks: Clocks, metric: Metric = Metric.RESOLUTION) -> list[tuple[int, str, float]]:
+def names(clocks: Clocks, metric: ClockMetric = ClockMetric.RESOLUTION) -> list[tuple[int, str, float]]:
     """The metric's steps: (cycle, name, hours after T0)."""
     return [
         (step.key.cycle, step.key.name.value, (step.at - T0) / timedelta(hours=1))
@@ -250,7 +251,7 @@ AGENT, CLIENT, SYSTEM = AuthorKind.AGENT, AuthorKind.CUSTOMER, AuthorKind.SYSTEM
 @pytest.mark.parametrize("end", [(0.5, "replied", AGENT), (0.5, "resolved"), (0.5, "closed")])
 def test_the_first_response_is_a_reply_of_an_agent_or_the_end(end: Any) -> None:
     """Each of them stops the clock."""
-    clock = only(fold(story(CREATED, end), agreed(metrics=RESPONSES), after(2)), Metric.FIRST_RESPONSE)
+    clock = only(fold(story(CREATED, end), agreed(metrics=RESPONSES), after(2)), ClockMetric.FIRST_RESPONSE)
     assert (clock.outcome, clock.used_seconds) == (Outcome.MET, HOUR // 2)
 
 
@@ -258,14 +259,16 @@ def test_only_an_agent_answers_and_the_customer_s_replies_start_nothing_before()
     """A customer's or the system's reply is no answer."""
     facts = story(CREATED, (0.2, "replied", CLIENT), (0.3, "replied", SYSTEM))
     clocks = fold(facts, agreed(metrics=RESPONSES), after(0.5))
-    assert [clock.key for clock in clocks.clocks] == [(Metric.FIRST_RESPONSE, 1)]
-    assert only(clocks, Metric.FIRST_RESPONSE).outcome is Outcome.OPEN
+    assert [clock.key for clock in clocks.clocks] == [(ClockMetric.FIRST_RESPONSE, 1)]
+    assert only(clocks, ClockMetric.FIRST_RESPONSE).outcome is Outcome.OPEN
 
 
 def test_a_hold_is_no_answer() -> None:
     """By default a hold does not pause the response metrics."""
     facts = story(CREATED, (0.5, "held", CUSTOMER))
-    assert only(fold(facts, agreed(metrics=RESPONSES), after(2)), Metric.FIRST_RESPONSE).outcome is Outcome.BREACHED
+    assert (
+        only(fold(facts, agreed(metrics=RESPONSES), after(2)), ClockMetric.FIRST_RESPONSE).outcome is Outcome.BREACHED
+    )
 
 
 def test_each_question_after_an_answer_has_a_next_response() -> None:
@@ -279,7 +282,7 @@ def test_each_question_after_an_answer_has_a_next_response() -> None:
         (3, "replied", CLIENT),
     )
     clocks = fold(facts, agreed(metrics=RESPONSES), after(4))
-    first, second = only(clocks, Metric.NEXT_RESPONSE), only(clocks, Metric.NEXT_RESPONSE, 2)
+    first, second = only(clocks, ClockMetric.NEXT_RESPONSE), only(clocks, ClockMetric.NEXT_RESPONSE, 2)
     assert (first.outcome, first.started_at, first.used_seconds) == (Outcome.MET, after(1), 3 * HOUR // 2)
     assert (second.outcome, second.due_at) == (Outcome.OPEN, after(5))
 
@@ -288,18 +291,18 @@ def test_a_resolution_cancels_the_next_response() -> None:
     """Nobody owes an answer to a resolved ticket."""
     facts = story(CREATED, (0.5, "replied", AGENT), (1, "replied", CLIENT), (2, "resolved"))
     clocks = fold(facts, agreed(metrics=RESPONSES), after(9))
-    assert only(clocks, Metric.NEXT_RESPONSE).outcome is Outcome.CANCELLED
-    assert names(clocks, Metric.NEXT_RESPONSE) == [(1, "started", 1), (1, "cancelled", 2)]
+    assert only(clocks, ClockMetric.NEXT_RESPONSE).outcome is Outcome.CANCELLED
+    assert names(clocks, ClockMetric.NEXT_RESPONSE) == [(1, "started", 1), (1, "cancelled", 2)]
 
 
 def test_a_reply_to_a_resolved_ticket_counts_from_its_reopening() -> None:
     """A thank-you asks for no answer; a reply that reopens does."""
     thanked = story(CREATED, (1, "resolved"), (2, "replied", CLIENT))
     assert [clock.key.metric for clock in fold(thanked, agreed(metrics=RESPONSES), after(3)).clocks] == [
-        Metric.FIRST_RESPONSE
+        ClockMetric.FIRST_RESPONSE
     ]
     clocks = fold([*thanked, fact(4, 3, "reopened")], agreed(metrics=RESPONSES), after(4))
-    assert only(clocks, Metric.NEXT_RESPONSE).due_at == after(5)
+    assert only(clocks, ClockMetric.NEXT_RESPONSE).due_at == after(5)
 
 
 def test_working_hours_shape_the_due_date() -> None:

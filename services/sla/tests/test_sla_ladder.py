@@ -9,9 +9,10 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from opora_contracts.vocabulary import AuthorKind, Metric, Outcome, Priority, WaitingOn
+from opora_contracts.vocabulary import AuthorKind, Outcome, Priority, WaitingOn
 from opora_sla.agreement import Agreement, AgreementDocument, read_agreement
 from opora_sla.domain import CaseFact, Clocks, fold
+from opora_sla.metrics import ClockMetric
 
 P1, P2 = Priority.P1, Priority.P2
 AGENT, CUSTOMER = AuthorKind.AGENT, WaitingOn.CUSTOMER
@@ -255,4 +256,4 @@ def test_an_agreement_of_before_is_written_as_before() -> None:
     """What the new parts leave out is not written, so that the same document stays the same."""
     written = agreed().document.as_json()["metrics"]["resolution"]
     assert written.keys() == {"targets", "pauses", "warn_at_percent", "until"}
-    assert Metric.RESOLUTION in agreed().terms
+    assert ClockMetric.RESOLUTION in agreed().terms

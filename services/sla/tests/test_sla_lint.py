@@ -133,6 +133,31 @@ KINDS_BUT_ONE = ["incident", "service_request", "question", "problem", "complain
             [(0, "metrics.first_response.targets.P1", "the first response may take longer than the resolution")],
         ),
         (
+            [
+                agreed(
+                    metrics={
+                        "resolution": {"targets": HOURS},
+                        "update": {"targets": {"P1": {"hours": 4}, "P2": {"hours": 9}, "P3": {"days": 9}}},
+                        "operational": {
+                            "network": {"targets": {"P1": {"hours": 5}, "P2": {"hours": 4}}},
+                            "developers": {"targets": HOURS, "warn_before": [{"hours": 8}]},
+                        },
+                        "underpinning": {"targets": {"P1": {"hours": 9}}},
+                    }
+                )
+            ],
+            [
+                (0, "metrics.operational.network.targets.P1", "P1 has more time than P2"),
+                (0, "metrics.operational.developers.warn_before.0", "no target is longer than this"),
+                (0, "metrics.update.targets.P2", "more time from one update to the next than the whole resolution"),
+                (0, "metrics.operational.network.targets.P1", "more time for one group than the whole resolution"),
+            ],
+        ),
+        (
+            [agreed(metrics={"operational": {key: {"targets": HOURS} for key in ("network", "desk", "Network ")}})],
+            [(0, "metrics.operational.Network ", "is 'network' in other letters")],
+        ),
+        (
             [agreed(targets={"P1": {"days": 22}}, weekly_hours={"mon": [["09:00", "10:00"]]})],
             [(0, "metrics.resolution.targets.P1", "ten years have less working time than this")],
         ),

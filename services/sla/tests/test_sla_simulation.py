@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opora_contracts.vocabulary import AuthorKind, Metric, Outcome, Priority, WaitingOn
+from opora_contracts.vocabulary import AuthorKind, Outcome, Priority, WaitingOn
 from opora_sla.agreement import Agreement, AgreementDocument, read_agreement
 from opora_sla.domain import CaseFact
+from opora_sla.metrics import ClockMetric
 from opora_sla.simulation import (
     Changes,
     Comparison,
@@ -94,7 +95,7 @@ def plan(*draft: Agreement, **changes: Any) -> Plan:
 
 def resolution(report: Report) -> MetricReport:
     (metric,) = report.metrics
-    assert metric.metric is Metric.RESOLUTION
+    assert metric.metric is ClockMetric.RESOLUTION
     return metric
 
 
@@ -167,7 +168,7 @@ def test_without_another_agreement_the_log_s_own_word_is_before() -> None:
     report = simulate(HISTORIES, plan(draft))
     response, resolved = report.metrics
     assert report.before == "recorded"
-    assert (response.metric, response.all.before, response.changes) == (Metric.FIRST_RESPONSE, Rate(), None)
+    assert (response.metric, response.all.before, response.changes) == (ClockMetric.FIRST_RESPONSE, Rate(), None)
     assert resolved.all.before == Rate(met=2, breached=1)
     assert resolved.by_group["Net"].before == Rate(met=1, breached=1)
     assert resolved.changes == Changes(newly_breached=1, relieved=1)
@@ -218,7 +219,7 @@ def test_taking_a_ticket_gives_its_clocks() -> None:
     assert simulation.take(HISTORIES[0]) is None
     clocks = simulation.take(replace(HISTORIES[0], dimensions={"kind": "question"}))
     assert clocks is not None
-    assert clocks.latest()[Metric.RESOLUTION].outcome is Outcome.MET
+    assert clocks.latest()[ClockMetric.RESOLUTION].outcome is Outcome.MET
 
 
 def test_a_history_without_its_creation_is_refused() -> None:
@@ -311,3 +312,50 @@ def test_a_found_target_is_met_by_enough_and_no_smaller_one_is(
         assert enough[target.priority] * 100 >= percent * target.n
         if target.found_seconds > 1:
             assert too_few[target.priority] * 100 < percent * target.n
+
+
+def test_what_groups_owe_is_reported_for_each_group() -> None:
+    """A ticket counts once for every group that had it, whoever had it last; a target is found for each by itself."""
+    owed = {"targets": {"P1": {"hours": 4}, "P2": {"hours": 8}}}
+    draft = agreed({}, metrics={"operational": {"Net": owed, "Sys": owed}, "underpinning": owed})
+    histories = [
+        ticket("A", (0, "created", P1), (3, "assigned", "Sys"), (9, "resolved"), group="Net"),
+        ticket("B", (0, "created", P1), (5, "assigned", "App"), (6, "assigned", "Net"), (7, "resolved"), group="Net"),
+        ticket(
+            "C", (0, "created", P1), (1, "held", WaitingOn.THIRD_PARTY), (6, "resumed"), (8, "resolved"), group="Sys"
+        ),
+    ]
+    report = simulate(histories, plan(draft, met_by_percent=100))
+    assert [
+        (metric.name, metric.all.after, dict(metric.by_group), metric.targets[0].found_seconds)
+        for metric in report.metrics
+    ] == [
+        # B's two turns are one ticket of the group, by the graver one.
+        (
+            "operational:Net",
+            Rate(met=1, breached=1),
+            {"Net": Comparison(Rate(), Rate(met=1, breached=1))},
+            5 * HOUR,
+        ),
+        # Three hours of C are its supplier's.
+        (
+            "operational:Sys",
+            Rate(met=1, breached=1),
+            {"Sys": Comparison(Rate(), Rate(met=1, breached=1))},
+            6 * HOUR,
+        ),
+        ("underpinning", Rate(breached=1), {"Sys": Comparison(Rate(), Rate(breached=1))}, 5 * HOUR),
+    ]
+    assert list(report_as_json(report)["metrics"]) == ["operational:Net", "operational:Sys", "underpinning"]
+
+
+def test_a_group_that_owed_nothing_before_is_compared_with_itself_only() -> None:
+    """What the former agreement says of one group is not held against another."""
+    net = {"targets": {"P1": {"hours": 4}}}
+    history = ticket("A", (0, "created", P1), (5, "assigned", "Sys"), (6, "resolved"), group="Net")
+    draft = agreed({}, metrics={"operational": {"Net": {"targets": {"P1": {"hours": 6}}}, "Sys": net}})
+    report = simulate([history], plan(draft, current=[agreed({}, 2, metrics={"operational": {"Net": net}})]))
+    assert [(metric.name, metric.all, metric.changes) for metric in report.metrics] == [
+        ("operational:Net", Comparison(Rate(breached=1), Rate(met=1)), Changes(newly_breached=0, relieved=1)),
+        ("operational:Sys", Comparison(Rate(), Rate(met=1)), Changes(newly_breached=0, relieved=0)),
+    ]

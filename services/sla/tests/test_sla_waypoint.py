@@ -63,6 +63,14 @@ _LADDER = {
         "stops_on": ["acknowledged", "held"],
     },
 }
+_COMMITMENTS = {
+    "update": {"targets": _RESPONSE, "warn_at_percent": [50]},
+    "operational": {
+        "printers": {"targets": {"P1": {"minutes": 50}, "P2": {"hours": 3}}, **_LADDER},
+        "network": {"targets": _RESPONSE, "pauses": ["third_party"]},
+    },
+    "underpinning": {"targets": {"P1": {"minutes": 90}, "P2": {"hours": 2}}, "escalation": _LADDER["escalation"]},
+}
 AGREEMENTS: list[dict[str, Any]] = [
     {
         "metrics": {
@@ -75,11 +83,12 @@ AGREEMENTS: list[dict[str, Any]] = [
                 "until": until,
                 **more,
             },
+            **others,
         },
         **hours,
     }
     for until in ("resolved", "closed")
-    for more in ({}, _LADDER)
+    for more, others in (({}, {}), (_LADDER, {}), ({}, _COMMITMENTS), (_LADDER, _COMMITMENTS))
     for hours in (
         {},
         {"time_zone": "Europe/Berlin", "weekly_hours": {day: [["08:00", "17:00"]] for day in ("fri", "sat", "sun")}},
@@ -103,6 +112,7 @@ FACTS: list[TicketFact] = [
     *(_said_by(author) for author in AuthorKind),
     TicketResumed(ticket_id=TICKET),
     TicketAssigned(ticket_id=TICKET, assignee="anna", group="printers"),
+    *(TicketAssigned(ticket_id=TICKET, group=group) for group in (None, "desk", "network", "printers")),
     TicketResolved(ticket_id=TICKET, cycle=1, resolution_code=ResolutionCode.SOLVED),
     TicketClosed(ticket_id=TICKET, cycle=1, resolution_code=ResolutionCode.SOLVED),
     TicketReopened(ticket_id=TICKET, cycle=2),
@@ -169,7 +179,7 @@ def _same(one: Decision, other: Decision) -> None:
         assert clock._replace(changed=True, intervals=()) == anew[clock.key]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(
     document=st.sampled_from(AGREEMENTS),
     happenings=HAPPENINGS,

@@ -179,3 +179,21 @@ def test_what_is_wrong_with_a_calendar_is_said_with_its_line(
     assert expected in said, said
     assert said.startswith(str(path))
     assert found == code
+
+
+def test_what_groups_owe_is_read_with_its_line(tmp_path: Path) -> None:
+    """A field that is not known, a target without sense and one that is too long, each where it stands."""
+    bad, long = tmp_path / "bad.yaml", tmp_path / "long.yaml"
+    owed = GOLD + "  operational:\n    network:\n      targets: {P1: {hours: 6}}\n"
+    bad.write_text(owed + "      pausess: [customer]\n    developers:\n      targets: {P1: {hourz: 1}}\n")
+    long.write_text(owed)
+    code, said = linted(bad, long)
+    assert code == 1
+    assert said.splitlines() == [
+        f"{bad}:9: metrics.operational.network.pausess: unknown field; write pauses",
+        f"{bad}:11: metrics.operational.developers.targets.P1.hourz: unknown field; write hours",
+        (
+            f"{long}:8: metrics.operational.network.targets.P1: more time for one group than the whole resolution may"
+            " take; write a smaller target"
+        ),
+    ]

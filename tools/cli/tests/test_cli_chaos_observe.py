@@ -210,12 +210,13 @@ async def test_everything_is_gathered_from_the_servers(log: Kafka, dsns: dict[st
     with Journal(tmp_path) as journal:
         journal.write(attempt)
     Letterbox(tmp_path / "letters")
-    place = Place(tmp_path, log.bootstrap, {service: dsns[service] for service in SERVICES}, 4, 15, {(1, 0): 2})
+    of_services = {service: dsns[service] for service in SERVICES}
+    place = Place(tmp_path, log.bootstrap, of_services, 4, 15, {"update": 6}, {(1, 0): 2})
 
     seen = await observe(place, healed_at=at(1), settled_after_seconds=2.0, rebuilt={"sla": ["x"]})
 
     assert (seen.attempts, seen.faults, seen.rebuilt) == ([attempt], [], {"sla": ["x"]})
-    assert (seen.targets, seen.calls) == ({FIRST: 4, RESOLUTION: 15}, {(1, 0): 2})
+    assert (seen.targets, seen.calls) == ({FIRST: 4, RESOLUTION: 15, "update": 6}, {(1, 0): 2})
     assert [event.data for event in seen.events[TICKETS.name]] == [created(1)]
     broken, unknown = seen.records[REQUESTS.name]
     assert (broken.event_id, broken.source, broken.key, broken.problem) == ("b1", MONITORING, "alert-2", "wrong_schema")

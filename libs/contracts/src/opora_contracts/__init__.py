@@ -3,7 +3,7 @@
 Needs pydantic and the standard library only.
 """
 
-from opora_contracts import customers, feedback, notifications, progress, requests, sla, tickets
+from opora_contracts import commitments, customers, feedback, notifications, progress, requests, sla, tickets
 from opora_contracts.codec import EncodedRecord, UnknownEvent, decode, decode_structured, encode, encode_structured
 from opora_contracts.errors import ReasonCode, UndecodableEvent
 from opora_contracts.event import Event, NewEvent
@@ -22,6 +22,7 @@ __all__ = [
     "UndecodableEvent",
     "UnknownEvent",
     "catalogue",
+    "commitments",
     "customers",
     "decode",
     "decode_structured",

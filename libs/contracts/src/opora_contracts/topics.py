@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from opora_contracts import customers, feedback, notifications, progress, requests, sla, tickets
+from opora_contracts import commitments, customers, feedback, notifications, progress, requests, sla, tickets
 from opora_contracts.fact import Fact
 
 FOREVER = -1
@@ -83,6 +83,15 @@ SLA = Topic(
         sla.SlaMet,
         sla.SlaCancelled,
         sla.SlaCorrected,
+        commitments.CommitmentStarted,
+        commitments.CommitmentPaused,
+        commitments.CommitmentResumed,
+        commitments.CommitmentWarning,
+        commitments.CommitmentEscalated,
+        commitments.CommitmentBreached,
+        commitments.CommitmentMet,
+        commitments.CommitmentCancelled,
+        commitments.CommitmentCorrected,
     ),
     producers=("sla",),
     consumers=("notify",),

@@ -11,10 +11,20 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from opora_contracts.tickets import TicketCreated
-from opora_contracts.vocabulary import Channel, Kind, Metric, Priority
+from opora_contracts.vocabulary import Channel, Kind, Priority
 from opora_sla.calendar import Calendar
 from opora_sla.calendar.document import HOURS, NEWER_HOURS, NamedCalendar, OpenHours
-from opora_sla.metrics import Document, Metrics, ResolutionMetric, ResponseMetric, Target, Terms, promises
+from opora_sla.metrics import (
+    ClockMetric,
+    Document,
+    Metrics,
+    ResolutionMetric,
+    ResponseMetric,
+    Target,
+    Terms,
+    promises,
+    promises_of_groups,
+)
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Names = Annotated[tuple[Name, ...], Field(min_length=1)]
@@ -73,10 +83,18 @@ class Agreement:
     created_at: datetime
     document: AgreementDocument
     calendar: Calendar
-    terms: Mapping[Metric, Terms]
+    terms: Mapping[ClockMetric, Terms]
+    operational: Mapping[str, Terms]
+    """What groups owe each other, by the name of the group."""
     conditions: Mapping[str, frozenset[str]]
     named: NamedCalendar | None = None
     """The calendar version that the document's name stood for when this version was written."""
+
+    def terms_of(self, metric: ClockMetric, party: str | None) -> Terms | None:
+        """What it promises about a metric; about one between groups, what this group owes. None for nothing."""
+        if metric is ClockMetric.OPERATIONAL:
+            return self.operational.get(party or "")
+        return self.terms.get(metric)
 
 
 def read_agreement(
@@ -96,6 +114,7 @@ def read_agreement(
         document=document,
         calendar=document.working_time() if named is None else named.working_time,
         terms=promises(document.metrics),
+        operational=promises_of_groups(document.metrics),
         conditions=document.conditions.given(),
         named=named,
     )

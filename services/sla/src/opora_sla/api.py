@@ -22,9 +22,10 @@ from opora_chassis.http import (
     shown,
     writes,
 )
-from opora_contracts.vocabulary import Metric, Outcome
+from opora_contracts.vocabulary import Outcome
 from opora_sla import api_examples, handlers
 from opora_sla.agreement import Agreement, AgreementDocument
+from opora_sla.metrics import ClockMetric
 from opora_sla.reading import read_ticket, read_tickets
 from opora_sla.store import agreements as agreement_store
 from opora_sla.store import cases as case_store
@@ -119,7 +120,7 @@ async def list_clocks(
     platform: PlatformDependency,
     _caller: MayRead,
     outcome: Outcome | None = None,
-    metric: Metric | None = None,
+    metric: ClockMetric | None = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[ListedClockView]:

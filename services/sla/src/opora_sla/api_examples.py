@@ -87,6 +87,7 @@ _FIRST_RESPONSE: Json = {
     "used_seconds": 325,
     "target_seconds": 900,
     "priority": "P1",
+    "party": None,
 }
 _RESOLUTION: Json = {
     "metric": "resolution",
@@ -99,6 +100,7 @@ _RESOLUTION: Json = {
     "used_seconds": 1854,
     "target_seconds": 14400,
     "priority": "P1",
+    "party": None,
 }
 _PINNED: Json = {"id": _AGREEMENT_ID, "version": 1, "name": "Office hours, gold"}
 

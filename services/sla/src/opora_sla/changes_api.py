@@ -22,11 +22,12 @@ from opora_chassis.http import (
     page_of,
     shown,
 )
-from opora_contracts.vocabulary import Metric, Outcome
+from opora_contracts.vocabulary import Outcome
 from opora_sla import changes, changes_examples
 from opora_sla.agreement import AgreementDocument
 from opora_sla.api import Cursor, MayRead, MayWriteAgreements
 from opora_sla.domain import Change, Clock, Effect
+from opora_sla.metrics import ClockMetric
 from opora_sla.store import changes as change_store
 from opora_sla.views import View
 
@@ -61,6 +62,8 @@ class PreviewedClockView(View):
     due_at: datetime | None
     used_seconds: int
     target_seconds: int
+    party: str | None = None
+    """The group that owes it, or `third_party`; null for the whole support side."""
 
 
 class ClockChangeView(View):
@@ -68,7 +71,7 @@ class ClockChangeView(View):
 
     ticket_id: UUID
     number: str
-    metric: Metric
+    metric: ClockMetric
     cycle: int
     effect: Effect
     before: PreviewedClockView | None

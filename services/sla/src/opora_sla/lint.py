@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise, product
 from math import prod
 
-from opora_contracts.vocabulary import Channel, Kind, Metric, Priority
+from opora_contracts.vocabulary import Channel, Kind, Priority
 from opora_sla.agreement import AgreementDocument
 from opora_sla.calendar.document import CalendarDocument, OpenHours
 from opora_sla.calendar.lint import nights, unknown_calendar, with_the_built_in
@@ -25,7 +25,12 @@ _WHOLE = {
 _SOME_OTHER = "\0"
 _MOST_CELLS = 100_000
 _WEEKS_OF_TEN_YEARS = 521
+_WITHIN_RESOLUTION = {
+    "update": "more time from one update to the next",
+    "operational": "more time for one group",
+}
 Conditions = Mapping[str, frozenset[str]]
+Place = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +60,19 @@ def _of_one(number: int, document: AgreementDocument, known: Mapping[str, Calend
     yield from _hours(number, document, known)
     yield from _without_clock(number, document)
     open_seconds = _open_seconds_a_week(document, known) * _WEEKS_OF_TEN_YEARS
-    for metric, promised in _promised(document):
+    for place, promised in _promised(document):
         given = [(priority, promised.targets[priority]) for priority in Priority if priority in promised.targets]
         for priority, target in given:
             if target.total_seconds > open_seconds:
                 words = "ten years have less working time than this: it is never due; write a smaller target"
-                yield Finding(number, ("metrics", metric.value, "targets", priority.value), words)
+                yield Finding(number, (*place, "targets", priority.value), words)
         for (urgent, less_time), (lesser, more_time) in pairwise(given):
             if less_time.total_seconds > more_time.total_seconds:
                 words = f"{urgent.value} has more time than {lesser.value}; write at most as much"
-                yield Finding(number, ("metrics", metric.value, "targets", urgent.value), words)
-        yield from _too_early(number, metric, promised)
+                yield Finding(number, (*place, "targets", urgent.value), words)
+        yield from _too_early(number, place, promised)
+    yield from _never_missed(number, document)
+    yield from _spelled_twice(number, document)
     first, resolution = document.metrics.first_response, document.metrics.resolution
     if first is None or resolution is None:
         return
@@ -76,16 +83,38 @@ def _of_one(number: int, document: AgreementDocument, known: Mapping[str, Calend
             yield Finding(number, ("metrics", "first_response", "targets", priority.value), words)
 
 
-def _too_early(number: int, metric: Metric, promised: ResponseMetric) -> Iterator[Finding]:
+def _never_missed(number: int, document: AgreementDocument) -> Iterator[Finding]:
+    """Targets within the resolution that are longer than it: whoever keeps just these is late all the same."""
+    resolution = document.metrics.resolution
+    for place, promised in _promised(document) if resolution else ():
+        within = next((words for name, words in _WITHIN_RESOLUTION.items() if name in place), None)
+        for priority, target in promised.targets.items() if within else ():
+            done = resolution.targets.get(priority) if resolution else None
+            if done is not None and target.total_seconds > done.total_seconds:
+                words = f"{within} than the whole resolution may take; write a smaller target"
+                yield Finding(number, (*place, "targets", priority.value), words)
+
+
+def _spelled_twice(number: int, document: AgreementDocument) -> Iterator[Finding]:
+    """Groups are found by their exact names: two that differ in the case of letters only are hardly two groups."""
+    first: dict[str, str] = {}
+    for group in document.metrics.operational or {}:
+        other = first.setdefault(group.strip().casefold(), group)
+        if other != group:
+            words = f"is {other!r} in other letters: write the name as tickets are assigned to it, once"
+            yield Finding(number, ("metrics", "operational", group), words)
+
+
+def _too_early(number: int, place: Place, promised: ResponseMetric) -> Iterator[Finding]:
     """Warnings and steps of a ladder that would come before the clock has begun, whatever the priority."""
     longest = max(target.total_seconds for target in promised.targets.values())
     words = "no target is longer than this: it never comes; write a shorter time"
     for position, left in enumerate(promised.warn_before or ()):
         if left.total_seconds >= longest:
-            yield Finding(number, ("metrics", metric.value, "warn_before", position), words)
+            yield Finding(number, (*place, "warn_before", position), words)
     for position, step in enumerate(promised.escalation.steps if promised.escalation else ()):
         if step.before_due is not None and step.before_due.total_seconds > longest:
-            yield Finding(number, ("metrics", metric.value, "escalation", "steps", position, "before_due"), words)
+            yield Finding(number, (*place, "escalation", "steps", position, "before_due"), words)
 
 
 def _without_clock(number: int, document: AgreementDocument) -> Iterator[Finding]:
@@ -97,11 +126,9 @@ def _without_clock(number: int, document: AgreementDocument) -> Iterator[Finding
             yield Finding(number, ("conditions", "priority", position), words)
 
 
-def _promised(document: AgreementDocument) -> Iterator[tuple[Metric, ResponseMetric]]:
-    for metric in Metric:
-        promised: ResponseMetric | None = getattr(document.metrics, metric.value)
-        if promised is not None:
-            yield metric, promised
+def _promised(document: AgreementDocument) -> Iterator[tuple[Place, ResponseMetric]]:
+    for metric, group, promised in document.metrics.written():
+        yield ("metrics", metric.value, *([] if group is None else [group])), promised
 
 
 def _hours(number: int, document: AgreementDocument, known: Mapping[str, CalendarDocument]) -> Iterator[Finding]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
-from opora_contracts.vocabulary import Metric, Priority, WaitingOn
+from opora_contracts.vocabulary import Priority, WaitingOn
 
 Until = Literal["resolved", "closed"]
 LadderStop = Literal["acknowledged", "replied", "held"]
@@ -21,6 +22,19 @@ Audience = Annotated[
 DEFAULT_WARNINGS: tuple[Percent, ...] = (75,)
 _TEN_YEARS_SECONDS = 3_653 * 86_400
 _SECOND_US = 1_000_000
+
+
+class ClockMetric(StrEnum):
+    """What a clock measures, in the order in which reports list it. Of the first three facts are told as `sla.*`, of
+    the others as `commitment.*`.
+    """
+
+    FIRST_RESPONSE = "first_response"
+    NEXT_RESPONSE = "next_response"
+    RESOLUTION = "resolution"
+    UPDATE = "update"
+    OPERATIONAL = "operational"
+    UNDERPINNING = "underpinning"
 
 
 class Document(BaseModel):
@@ -136,18 +150,61 @@ class ResolutionMetric(ResponseMetric):
     """Holds during which the clock stands still. By default, while the customer is asked."""
 
 
+class UpdateMetric(ResponseMetric):
+    """How often the customer hears of an open ticket: a public reply of an agent in every such period."""
+
+    pauses: tuple[WaitingOn, ...] = (WaitingOn.CUSTOMER,)
+    """Holds during which the clock stands still. By default, while the customer is asked."""
+
+
+class OperationalMetric(ResponseMetric):
+    """How long a group may have a ticket in hand: from its assignment to the group until it leaves or is resolved."""
+
+    pauses: tuple[WaitingOn, ...] = (WaitingOn.CUSTOMER, WaitingOn.THIRD_PARTY)
+    """Holds during which the clock stands still. By default, while somebody outside has the next word."""
+
+
+class UnderpinningMetric(ResponseMetric):
+    """How long a third party may let a ticket wait: from each hold for it to the end of the wait. Nothing pauses it,
+    and of what stops a ladder only `acknowledged` has a meaning.
+    """
+
+    @model_validator(mode="after")
+    def _is_a_wait_itself(self) -> UnderpinningMetric:
+        if self.pauses:
+            raise ValueError("the clock of a third party runs while the ticket waits for it: leave pauses out")
+        return self
+
+
+GroupName = Annotated[str, Field(min_length=1, max_length=200)]
+
+
 class Metrics(Document):
     """What the agreement promises. A metric that is absent is not measured."""
 
     first_response: ResponseMetric | None = None
     next_response: ResponseMetric | None = None
     resolution: ResolutionMetric | None = None
+    update: UpdateMetric | None = None
+    operational: Annotated[dict[GroupName, OperationalMetric], Field(min_length=1)] | None = None
+    """Operational level agreements, by the name of the group. A group that is absent has no such clock."""
+    underpinning: UnderpinningMetric | None = None
+    """The underpinning contract with whom the ticket waits for as `third_party`."""
 
     @model_validator(mode="after")
     def _promises_something(self) -> Metrics:
-        if not (self.first_response or self.next_response or self.resolution):
-            raise ValueError("an agreement needs at least one of first_response, next_response, resolution")
+        if not any(getattr(self, metric.value) for metric in ClockMetric):
+            raise ValueError(f"an agreement needs at least one of {', '.join(ClockMetric)}")
         return self
+
+    def written(self) -> Iterator[tuple[ClockMetric, str | None, ResponseMetric]]:
+        """Every promise in the order of the metrics, those between groups with the group's name."""
+        for metric in ClockMetric:
+            promised: ResponseMetric | dict[str, ResponseMetric] | None = getattr(self, metric.value)
+            if isinstance(promised, ResponseMetric):
+                yield metric, None, promised
+            else:
+                yield from ((metric, group, one) for group, one in (promised or {}).items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +237,10 @@ class Terms:
 def terms_of(promised: ResponseMetric) -> Terms:
     """What the promise means to a clock."""
     ladder = promised.escalation
+    stops_on = frozenset(ladder.stops_on) if ladder else frozenset()
+    if isinstance(promised, UnderpinningMetric):
+        # The clock lives on hold only, and what the customer hears is no answer of the third party.
+        stops_on -= {"held", "replied"}
     return Terms(
         targets_seconds={priority: target.total_seconds for priority, target in promised.targets.items()},
         pauses=frozenset(promised.pauses),
@@ -187,15 +248,19 @@ def terms_of(promised: ResponseMetric) -> Terms:
         warn_before_seconds=tuple(sorted({left.total_seconds for left in promised.warn_before or ()}, reverse=True)),
         pause_caps_us={reason: _us(cap) for reason, cap in (promised.pause_caps or {}).items()},
         rungs=tuple(_rung(step) for step in ladder.steps) if ladder else (),
-        stops_on=frozenset(ladder.stops_on) if ladder else frozenset(),
+        stops_on=stops_on,
         until_closed=isinstance(promised, ResolutionMetric) and promised.until == "closed",
     )
 
 
-def promises(metrics: Metrics) -> dict[Metric, Terms]:
-    """The terms of every metric that is measured."""
-    written: dict[Metric, ResponseMetric | None] = {metric: getattr(metrics, metric.value) for metric in Metric}
-    return {metric: terms_of(promised) for metric, promised in written.items() if promised is not None}
+def promises(metrics: Metrics) -> dict[ClockMetric, Terms]:
+    """The terms of every metric that is measured, but for those of groups."""
+    return {metric: terms_of(promised) for metric, group, promised in metrics.written() if group is None}
+
+
+def promises_of_groups(metrics: Metrics) -> dict[str, Terms]:
+    """The terms of every group that owes the others something, by its name."""
+    return {group: terms_of(promised) for _, group, promised in metrics.written() if group is not None}
 
 
 def _rung(step: LadderStep) -> Rung:

@@ -10,8 +10,9 @@ from typing import NamedTuple
 from uuid import UUID
 
 from opora_chassis.database import Database
-from opora_contracts.vocabulary import Metric, Outcome
+from opora_contracts.vocabulary import Outcome
 from opora_sla.domain import ClockKey
+from opora_sla.metrics import ClockMetric
 from opora_sla.reading import Reading, read_tickets
 from opora_sla.reporting import Causes, Pause, Times, pauses, stays, ways_until
 from opora_sla.reporting.causes import By
@@ -28,7 +29,7 @@ _TICKETS_A_PAGE = 1_000
 class BreachCauses:
     """What was found of the breached clocks, and how many there are of each metric."""
 
-    breached: dict[Metric, int]
+    breached: dict[ClockMetric, int]
     causes: Causes
 
 
@@ -64,7 +65,9 @@ class LedgerPage:
     next: LedgerPlace | None
 
 
-async def breach_causes(database: Database, window: Window, metric: Metric | None, by: By, limit: int) -> BreachCauses:
+async def breach_causes(
+    database: Database, window: Window, metric: ClockMetric | None, by: By, limit: int
+) -> BreachCauses:
     """The causes of what was breached in the window, of at most `limit` clocks, which are then a sample."""
     wanted = metric.value if metric else None
     breached = await cause_store.count_breached(database, window, wanted)

@@ -12,9 +12,9 @@ from starlette.responses import Response
 
 from opora_chassis.http import Caller, Limit, Page, PlatformDependency, decode_cursor, encode_cursor, requires, shown
 from opora_contracts.fact import Instant
-from opora_contracts.vocabulary import Metric
 from opora_sla import reports_examples as examples
 from opora_sla.api_examples import page
+from opora_sla.metrics import ClockMetric
 from opora_sla.report_reading import LedgerPlace, breach_causes, pause_ledger, ticket_times
 from opora_sla.reporting import BREACH_COLUMNS, COMPLIANCE_COLUMNS, PAUSE_COLUMNS, TIME_COLUMNS, csv_text
 from opora_sla.reporting.causes import By
@@ -76,7 +76,7 @@ async def report_compliance(
     _caller: MayRead,
     *,
     by: Dimension = "metric",
-    metric: Metric | None = None,
+    metric: ClockMetric | None = None,
     from_at: From = None,
     to_at: To = None,
     limit: Rows = 1_000,
@@ -107,7 +107,7 @@ async def report_breaches(
     _caller: MayRead,
     *,
     by: By = "waiting",
-    metric: Metric | None = None,
+    metric: ClockMetric | None = None,
     from_at: From = None,
     to_at: To = None,
     limit: Clocks = 1_000,
@@ -190,7 +190,9 @@ async def list_pauses(
 
 
 def _place(cursor: str | None) -> LedgerPlace | None:
-    position = decode_cursor(cursor, ticket_id=UUID, from_at=Instant | None, metric=Metric | None, cycle=int | None)
+    position = decode_cursor(
+        cursor, ticket_id=UUID, from_at=Instant | None, metric=ClockMetric | None, cycle=int | None
+    )
     return None if position is None else LedgerPlace(**position)
 
 

@@ -34,7 +34,6 @@ BREACHES: Json = {
     "from_at": "2026-03-01T00:00:00Z",
     "to_at": "2026-04-01T00:00:00Z",
     "metrics": [{"metric": "resolution", "breached": 6, "examined": 6}],
-    "counted_with": {},
     "rows": [
         {
             "metric": "resolution",
@@ -68,7 +67,6 @@ TIMES: Json = {
     "to_at": "2026-04-01T00:00:00Z",
     "tickets": 130,
     "examined": 130,
-    "counted_with": {"assessed": ["diagnosed", "planned"], "resolved": ["verified"]},
     "rows": [
         {
             "key": "assessed",
@@ -99,4 +97,5 @@ PAUSE: Json = {
     "hold_sequence": 6,
     "began_by": "018f3b57-6b10-7d42-8c55-0b9d3e7a4018",
     "ended_by": "018f3bce-e5c0-7a09-b1f2-6c8e4d2a7021",
+    "party": None,
 }

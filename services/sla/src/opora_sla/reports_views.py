@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from opora_contracts.vocabulary import Metric, Priority, Step, WaitingOn
+from opora_contracts.vocabulary import Priority, WaitingOn
+from opora_sla.metrics import ClockMetric
 from opora_sla.report_reading import BreachCauses, LedgerLine
-from opora_sla.reporting import Times, told_apart, wilson_interval
+from opora_sla.reporting import Times, wilson_interval
 from opora_sla.reporting.causes import By
 from opora_sla.reporting.times import Place
 from opora_sla.store.compliance import Compliance, ComplianceTable, Dimension, Window
@@ -45,7 +46,7 @@ class ComplianceRow(View):
     """An id, a name, a priority, a metric or a month; null for tickets without one."""
     name: str | None
     """An agreement's name in its newest version; otherwise null."""
-    metric: Metric
+    metric: ClockMetric
     n: int
     """Clocks that are decided, met or breached: compliance is a share of these."""
     met: int
@@ -66,7 +67,7 @@ class ComplianceReport(View):
     """What became of the clocks that started in [from, to), as they were last judged."""
 
     by: Dimension
-    metric: Metric | None
+    metric: ClockMetric | None
     from_at: datetime | None
     to_at: datetime | None
     rows: list[ComplianceRow]
@@ -78,7 +79,7 @@ class ComplianceReport(View):
 class Examined(View):
     """How many clocks of a metric were breached, and of how many the causes were looked at."""
 
-    metric: Metric
+    metric: ClockMetric
     breached: int
     examined: int
 
@@ -86,7 +87,7 @@ class Examined(View):
 class CauseRow(View):
     """What one cause has to do with the breaches of one metric."""
 
-    metric: Metric
+    metric: ClockMetric
     cause: str | None
     """By waiting: customer, third_party, change, us_inside_hours, us_outside_hours. By step: the step. By group: its
     name, or null for none."""
@@ -104,13 +105,11 @@ class BreachReport(View):
     """Where the time went of the clocks that were breached in [from, to), from their start to their breach."""
 
     by: By
-    metric: Metric | None
+    metric: ClockMetric | None
     from_at: datetime | None
     to_at: datetime | None
     metrics: list[Examined]
     """Where fewer were examined than breached, the rows rest on a sample, drawn by a hash of the tickets' ids."""
-    counted_with: dict[Step, list[Step]]
-    """By step: steps whose facts are not kept, under the step that they are counted with. Empty otherwise."""
     rows: list[CauseRow]
     """In the order of the metrics, the greatest share first."""
 
@@ -147,8 +146,6 @@ class TimeReport(View):
     tickets: int
     examined: int
     """Where these are fewer, the rows rest on a sample, drawn by a hash of the tickets' ids."""
-    counted_with: dict[Step, list[Step]]
-    """By step: steps whose facts are not kept, under the step that they are counted with. Empty otherwise."""
     rows: list[TimeRowView]
     """By step in the order of the process, by group in that of the names."""
 
@@ -158,7 +155,7 @@ class PauseView(View):
 
     ticket_id: UUID
     number: str
-    metric: Metric
+    metric: ClockMetric
     cycle: int
     waiting_on: WaitingOn
     from_at: datetime
@@ -185,13 +182,15 @@ class PauseView(View):
     """The event that began the pause: the hold, or the one that started a clock while on hold."""
     ended_by: str | None
     """The event that ended it, or gave it another reason; null while it lasts."""
+    party: str | None = None
+    """The group whose clock it is; null for the support side as a whole."""
 
 
 def compliance_report(
-    table: ComplianceTable, names: Mapping[str, str], by: Dimension, metric: Metric | None, window: Window
+    table: ComplianceTable, names: Mapping[str, str], by: Dimension, metric: ClockMetric | None, window: Window
 ) -> ComplianceReport:
     """The counted clocks for the wire."""
-    order = list(Metric)
+    order = list(ClockMetric)
     rows = [_compliance_row(row, names) for row in table.rows]
     rows.sort(key=lambda row: (row.key is None, row.key or "", order.index(row.metric)))
     return ComplianceReport(
@@ -204,7 +203,7 @@ def compliance_report(
     )
 
 
-def breach_report(found: BreachCauses, by: By, metric: Metric | None, window: Window) -> BreachReport:
+def breach_report(found: BreachCauses, by: By, metric: ClockMetric | None, window: Window) -> BreachReport:
     """The causes for the wire."""
     return BreachReport(
         by=by,
@@ -213,10 +212,9 @@ def breach_report(found: BreachCauses, by: By, metric: Metric | None, window: Wi
         to_at=window.to_at,
         metrics=[
             Examined(metric=each, breached=found.breached[each], examined=found.causes.examined.get(each, 0))
-            for each in Metric
+            for each in ClockMetric
             if each in found.breached
         ],
-        counted_with=_counted_with() if by == "step" else {},
         rows=[
             CauseRow.model_validate(share._replace(share=round(share.share, _SHARE_DIGITS)))
             for share in found.causes.shares()
@@ -232,7 +230,6 @@ def time_report(times: Times, tickets: int, by: Place, window: Window) -> TimeRe
         to_at=window.to_at,
         tickets=tickets,
         examined=times.tickets,
-        counted_with=_counted_with() if by == "step" else {},
         rows=[
             TimeRowView(
                 key=row.key,
@@ -253,17 +250,13 @@ def pause_view(line: LedgerLine) -> PauseView:
     return PauseView(ticket_id=line.ticket_id, number=line.number, metric=key.metric, cycle=key.cycle, **fields)
 
 
-def _counted_with() -> dict[Step, list[Step]]:
-    return {step: list(others) for step, others in told_apart().items() if others}
-
-
 def _compliance_row(row: Compliance, names: Mapping[str, str]) -> ComplianceRow:
     n = row.met + row.breached
     interval = wilson_interval(row.met, n)
     return ComplianceRow(
         key=row.key,
         name=names.get(row.key or ""),
-        metric=Metric(row.metric),
+        metric=ClockMetric(row.metric),
         n=n,
         met=row.met,
         breached=row.breached,

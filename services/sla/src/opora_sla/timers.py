@@ -15,6 +15,7 @@ from opora_chassis.clock import Clock
 from opora_chassis.database import Transaction
 from opora_chassis.platform import Platform
 from opora_chassis.resting import rest
+from opora_contracts.commitments import CommitmentBreached
 from opora_contracts.sla import SlaBreached
 from opora_contracts.topics import TICKETS
 from opora_contracts.vocabulary import Evidence
@@ -142,5 +143,5 @@ def _measure(
     late = [judged_by - case.next_fire_at for case, judged_by in claimed.values() if case.live and case.next_fire_at]
     TIMER_LAG_SECONDS.set(max((clock.real_seconds(each) for each in late), default=0))
     for event in (event for decision in decisions for event in decision.events):
-        if isinstance(event.data, SlaBreached) and event.import_id is None:
+        if isinstance(event.data, SlaBreached | CommitmentBreached) and event.import_id is None:
             BREACH_LAG_SECONDS.observe(clock.real_seconds(event.data.detected_at - event.data.due_at))

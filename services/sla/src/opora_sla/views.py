@@ -9,9 +9,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from opora_contracts.vocabulary import Metric, Outcome, Priority, WaitingOn
+from opora_contracts.vocabulary import Outcome, Priority, WaitingOn
 from opora_sla.agreement import Agreement
 from opora_sla.domain import Clock, ExplainedClock, explain
+from opora_sla.metrics import ClockMetric
 from opora_sla.reading import Reading
 from opora_sla.reporting import Standing, standings, waits_between
 
@@ -52,7 +53,7 @@ class PinnedAgreement(View):
 class ClockView(View):
     """A clock. Seconds are working time under the agreement's calendar."""
 
-    metric: Metric
+    metric: ClockMetric
     cycle: int
     outcome: Outcome
     state: Literal["running", "paused", "stopped"]
@@ -63,6 +64,8 @@ class ClockView(View):
     used_seconds: int
     target_seconds: int
     priority: Priority
+    party: str | None = None
+    """Who owes it: a group for `operational`, `third_party` for `underpinning`; null for the whole support side."""
 
 
 class TicketView(View):
@@ -136,7 +139,7 @@ class OutcomeView(View):
     source_id: str | None
     ticket_id: UUID
     priority: Priority
-    metrics: dict[Metric, MetricOutcome]
+    metrics: dict[ClockMetric, MetricOutcome]
 
 
 class ImportView(View):
@@ -161,7 +164,7 @@ class StatusView(View):
     open_cases: int
     facts_applied: int
     waiting_for_judgement: int
-    clocks: dict[Metric, dict[Outcome, int]]
+    clocks: dict[ClockMetric, dict[Outcome, int]]
     watermarks: dict[int, datetime]
     """By partition: every live fact before this instant was taken in."""
 
@@ -232,6 +235,7 @@ def _clock_view(clock: Clock) -> ClockView:
         used_seconds=clock.used_seconds,
         target_seconds=clock.target_seconds,
         priority=clock.priority,
+        party=clock.party,
     )
 
 

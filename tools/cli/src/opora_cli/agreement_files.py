@@ -16,7 +16,7 @@ from opora_sla.agreement import AgreementDocument, Conditions
 from opora_sla.calendar.document import CalendarDocument, OpenHours
 from opora_sla.calendar.lint import unknown_calendar, with_the_built_in
 from opora_sla.calendar.public_holidays import PublicHolidays
-from opora_sla.metrics import Metrics, ResolutionMetric, ResponseMetric, Target
+from opora_sla.metrics import Metrics, OperationalMetric, ResolutionMetric, ResponseMetric, Target
 
 _MOST_BYTES = 1_000_000
 _MOST_PLACES = 100_000
@@ -330,5 +330,7 @@ _MODELS: Mapping[Place, type[BaseModel]] = {
     ("metrics", "resolution"): ResolutionMetric,
     ("metrics", "*"): ResponseMetric,
     ("metrics", "*", "targets", "*"): Target,
+    ("metrics", "operational", "*"): OperationalMetric,
+    ("metrics", "operational", "*", "targets", "*"): Target,
     ("holidays_of",): PublicHolidays,
 }

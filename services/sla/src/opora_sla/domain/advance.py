@@ -68,7 +68,7 @@ def advance(
     Raises ValueError when the case's history is needed and was not read.
     """
     arrived = [case_fact(event) for event in new_events]
-    new_facts = tuple(fact for fact in arrived if fact.moves_clocks)
+    new_facts = tuple(fact for fact in arrived if fact.is_kept)
     judged_at = max(judged_at, case.judged_at, *(fact.at for fact in arrived))
     facts = new_facts if case.history is None else case.history.facts + new_facts
     if case.waypoint is not None and not needs_history(case, new_events):
@@ -105,6 +105,7 @@ def advance(
         now=now,
         evidence=evidence,
         former=former,
+        parties={} if case.history is None else case.history.parties,
     )
     said = list(say(fired, told, clocks, speaker))
     causes = {event.id: event for event in new_events}
@@ -115,6 +116,7 @@ def advance(
             facts,
             case.history.fired.union(new_keys),
             {**case.history.told, **dict.fromkeys(vanished, Outcome.CANCELLED), **outcomes},
+            {**case.history.parties, **{clock.key: clock.party for clock in clocks.clocks if clock.party is not None}},
         )
     after = case._replace(
         live=speaker.live,

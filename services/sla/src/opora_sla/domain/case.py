@@ -22,6 +22,8 @@ class History(NamedTuple):
     facts: tuple[CaseFact, ...] = ()
     fired: frozenset[StepKey] = frozenset()
     told: Mapping[ClockKey, Outcome] = MappingProxyType({})
+    parties: Mapping[ClockKey, str] = MappingProxyType({})
+    """Whose clocks those are that are somebody's."""
 
 
 class Case(NamedTuple):

@@ -108,5 +108,7 @@ def _event(event_id: str, by_event: Mapping[str, CaseFact]) -> str:
             return f"the assessment as {fact.priority}"
         case "replied":
             return f"the {fact.author_kind}'s reply"
+        case "assigned":
+            return f"the assignment to {fact.group or fact.assignee or 'nobody'}"
         case kind:
             return _PHRASES.get(kind, f"ticket.{kind}")

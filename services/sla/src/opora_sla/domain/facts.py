@@ -17,13 +17,16 @@ from opora_contracts.tickets import (
 )
 from opora_contracts.vocabulary import AuthorKind, Priority, WaitingOn
 
-_MOVING = frozenset(
-    {"created", "assessed", "assigned", "resolved", "closed", "reopened", "held", "resumed", "replied"},
+_KEPT = frozenset(
+    {
+        *("created", "assessed", "diagnosed", "planned", "resolved", "verified", "closed", "reopened"),
+        *("assigned", "held", "resumed", "replied"),
+    }
 )
 
 
 class CaseFact(NamedTuple):
-    """One fact of a ticket, reduced to what moves its clocks."""
+    """One fact of a ticket, reduced to what moves its clocks or its steps."""
 
     sequence: int
     event_id: str
@@ -39,9 +42,9 @@ class CaseFact(NamedTuple):
     joined_live: bool = False
 
     @property
-    def moves_clocks(self) -> bool:
-        """Whether a clock, or how it is judged, can depend on it. Other facts need not be kept."""
-        return self.kind in _MOVING or self.joined_live
+    def is_kept(self) -> bool:
+        """Whether a clock, how it is judged, or the time in a step can depend on it. Other facts need not be kept."""
+        return self.kind in _KEPT or self.joined_live
 
 
 def case_fact(event: Event[TicketFact]) -> CaseFact:

@@ -23,6 +23,11 @@ The rules, each of which a test states:
   resolution or closing cancels it. A reply to a resolved or closed ticket counts from the reopening.
 * `resolution` runs to `ticket.resolved` (or closed) and each reopening begins a new cycle; or, until closed, to
   `ticket.closed`, and only a reopening after that begins a new cycle.
+* `update` runs from the creation to the next public reply of an agent, and from there to the one after, each period a
+  cycle; a resolution or closing ends the last one, since it tells the customer too, and a reopening begins another.
+* `operational` runs from a ticket's assignment to a group that has a target until the ticket is another group's, or is
+  resolved or closed. Another assignee in the group changes nothing. A reopening begins another cycle with the group.
+* `underpinning` runs while the ticket waits for a third party; another hold for it goes on with the same wait.
 """
 
 from __future__ import annotations
@@ -32,19 +37,20 @@ from datetime import datetime
 from operator import itemgetter
 from typing import ClassVar
 
-from opora_contracts.vocabulary import AuthorKind, Metric, Outcome, Priority
+from opora_contracts.vocabulary import AuthorKind, Outcome, Priority, WaitingOn
 from opora_sla.agreement import Agreement
 from opora_sla.calendar import instant, microseconds
 from opora_sla.domain.facts import CaseFact
 from opora_sla.domain.runner import Moment, Runner
-from opora_sla.domain.state import Clock, ClockKey, Clocks, Step, Waypoint
+from opora_sla.domain.state import Clock, ClockKey, Clocks, RunnerState, Step, Waypoint
+from opora_sla.metrics import ClockMetric, Terms
 
 _BEGINNING = Waypoint(
     waiting_on=None,
     answered=False,
     done=False,
     customer_wrote_when_done=False,
-    cycles=dict.fromkeys(Metric, 0),
+    cycles={},
     live=(),
 )
 
@@ -97,10 +103,7 @@ class Walk:
         self._customer_wrote_when_done = waypoint.customer_wrote_when_done
         self._cycles = dict(waypoint.cycles)
         self._steps: list[tuple[int, Step]] = []
-        terms, calendar = agreement.terms, agreement.calendar
-        self._live = {
-            state.metric: Runner.resume(state, terms[state.metric], calendar, self._steps) for state in waypoint.live
-        }
+        self._live = {state.metric: self._resumed(state) for state in waypoint.live}
         self._runners = list(self._live.values())
 
     def outcomes(self) -> dict[ClockKey, Outcome]:
@@ -159,24 +162,34 @@ class Walk:
             group=self._group,
         )
 
-    def _start(self, metric: Metric, fact: CaseFact) -> None:
+    def _resumed(self, state: RunnerState) -> Runner:
+        terms = self._agreement.terms_of(state.metric, state.party)
+        if terms is None:
+            raise ValueError(f"{self._agreement.document.name!r} promises nothing about {state.metric}: fold anew")
+        return Runner.resume(state, terms, self._agreement.calendar, self._steps)
+
+    def _start(self, metric: ClockMetric, fact: CaseFact, party: str | None = None) -> None:
         terms = self._agreement.terms.get(metric)
-        if terms is None or metric in self._live:
-            return
-        self._cycles[metric] += 1
-        runner = Runner(metric, self._cycles[metric], terms, self._agreement.calendar, self._steps)
+        if terms is not None and metric not in self._live:
+            self._begin(metric, terms, fact, party)
+
+    def _begin(self, metric: ClockMetric, terms: Terms, fact: CaseFact, party: str | None) -> None:
+        cycle = self._cycles[metric] = self._cycles.get(metric, 0) + 1
+        runner = Runner(ClockKey(metric, cycle), party, terms, self._agreement.calendar, self._steps)
         self._live[metric] = runner
         self._runners.append(runner)
         runner.start(self._moment(fact), self._priority)
 
-    def _stop(self, metric: Metric, fact: CaseFact, *, cancelled: bool = False) -> None:
+    def _stop(self, metric: ClockMetric, fact: CaseFact, *, cancelled: bool = False) -> None:
         runner = self._live.pop(metric, None)
         if runner is not None:
             runner.stop(self._moment(fact), Outcome.CANCELLED if cancelled else Outcome.MET)
 
     def _on_created(self, fact: CaseFact) -> None:
-        self._start(Metric.FIRST_RESPONSE, fact)
-        self._start(Metric.RESOLUTION, fact)
+        self._start(ClockMetric.FIRST_RESPONSE, fact)
+        self._start(ClockMetric.RESOLUTION, fact)
+        self._start(ClockMetric.UPDATE, fact)
+        self._enter_group(fact)
 
     def _on_assessed(self, fact: CaseFact) -> None:
         if fact.priority is None or fact.priority == self._priority:
@@ -186,54 +199,85 @@ class Walk:
             runner.retarget(self._moment(fact), fact.priority)
 
     def _on_assigned(self, fact: CaseFact) -> None:
+        elsewhere = fact.group != self._group
+        if elsewhere:
+            self._stop(ClockMetric.OPERATIONAL, fact)
         self._assignee, self._group = fact.assignee, fact.group
         if fact.assignee is not None:
             for runner in self._live.values():
                 runner.acknowledge()
+        if elsewhere and not self._done:
+            self._enter_group(fact)
+
+    def _enter_group(self, fact: CaseFact) -> None:
+        """Every assignment to a group is counted, so that its number is the same under any version of the agreement."""
+        owed = self._agreement.operational
+        if not owed or self._group is None:
+            return
+        terms = owed.get(self._group)
+        if terms is None:
+            self._cycles[ClockMetric.OPERATIONAL] = self._cycles.get(ClockMetric.OPERATIONAL, 0) + 1
+        else:
+            self._begin(ClockMetric.OPERATIONAL, terms, fact, self._group)
 
     def _on_held(self, fact: CaseFact) -> None:
-        self._waiting_on = fact.waiting_on
-        for runner in self._live.values():
-            runner.wait(self._moment(fact))
+        self._wait(fact, fact.waiting_on)
 
     def _on_resumed(self, fact: CaseFact) -> None:
-        self._waiting_on = None
+        self._wait(fact, None)
+
+    def _wait(self, fact: CaseFact, waiting_on: WaitingOn | None) -> None:
+        self._waiting_on = waiting_on
         for runner in self._live.values():
             runner.wait(self._moment(fact))
+        if waiting_on is not WaitingOn.THIRD_PARTY:
+            self._stop(ClockMetric.UNDERPINNING, fact)
+        elif not self._done:
+            self._start(ClockMetric.UNDERPINNING, fact, WaitingOn.THIRD_PARTY.value)
 
     def _on_replied(self, fact: CaseFact) -> None:
         if fact.author_kind is AuthorKind.AGENT:
             self._answered = True
-            self._stop(Metric.FIRST_RESPONSE, fact)
-            self._stop(Metric.NEXT_RESPONSE, fact)
+            self._stop(ClockMetric.FIRST_RESPONSE, fact)
+            self._stop(ClockMetric.NEXT_RESPONSE, fact)
+            self._stop(ClockMetric.UPDATE, fact)
             for runner in self._live.values():
                 runner.answer()
+            if not self._done:
+                self._start(ClockMetric.UPDATE, fact)
         elif fact.author_kind is AuthorKind.CUSTOMER and self._done:
             self._customer_wrote_when_done = True
         elif fact.author_kind is AuthorKind.CUSTOMER and self._answered:
-            self._start(Metric.NEXT_RESPONSE, fact)
+            self._start(ClockMetric.NEXT_RESPONSE, fact)
 
     def _on_resolved(self, fact: CaseFact) -> None:
         self._end(fact)
-        terms = self._agreement.terms.get(Metric.RESOLUTION)
+        terms = self._agreement.terms.get(ClockMetric.RESOLUTION)
         if terms is not None and not terms.until_closed:
-            self._stop(Metric.RESOLUTION, fact)
+            self._stop(ClockMetric.RESOLUTION, fact)
 
     def _on_closed(self, fact: CaseFact) -> None:
         self._end(fact)
-        self._stop(Metric.RESOLUTION, fact)
+        self._stop(ClockMetric.RESOLUTION, fact)
 
     def _on_reopened(self, fact: CaseFact) -> None:
-        self._done = False
-        self._start(Metric.RESOLUTION, fact)
+        was_done, self._done = self._done, False
+        self._start(ClockMetric.RESOLUTION, fact)
+        if was_done:
+            self._start(ClockMetric.UPDATE, fact)
+            self._enter_group(fact)
+            if self._waiting_on is WaitingOn.THIRD_PARTY:
+                self._start(ClockMetric.UNDERPINNING, fact, WaitingOn.THIRD_PARTY.value)
         if self._customer_wrote_when_done:
-            self._start(Metric.NEXT_RESPONSE, fact)
+            self._start(ClockMetric.NEXT_RESPONSE, fact)
         self._customer_wrote_when_done = False
 
     def _end(self, fact: CaseFact) -> None:
         self._answered = self._done = True
-        self._stop(Metric.FIRST_RESPONSE, fact)
-        self._stop(Metric.NEXT_RESPONSE, fact, cancelled=True)
+        self._stop(ClockMetric.FIRST_RESPONSE, fact)
+        self._stop(ClockMetric.NEXT_RESPONSE, fact, cancelled=True)
+        for metric in (ClockMetric.UPDATE, ClockMetric.OPERATIONAL, ClockMetric.UNDERPINNING):
+            self._stop(metric, fact)
 
     _RULES: ClassVar[Mapping[str, Callable[[Walk, CaseFact], None]]] = {
         "created": _on_created,

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from opora_contracts.vocabulary import Metric, Outcome, Priority, WaitingOn
+from opora_contracts.vocabulary import Outcome, Priority, WaitingOn
 from opora_sla.calendar import Calendar, due_microseconds, instant, working_microseconds
 from opora_sla.domain.ladder import Footing, Ladder
-from opora_sla.domain.state import Clock, ClockKey, Interval, PauseState, RunnerState, Step, StepKey, StepName
+from opora_sla.domain.state import Clock, ClockKey, Interval, RunnerState, Step, StepKey, StepName
+from opora_sla.domain.waits import Waits
 from opora_sla.metrics import Terms
 
 _SECOND_US = 1_000_000
@@ -33,9 +34,15 @@ class Runner:
     """
 
     def __init__(
-        self, metric: Metric, cycle: int, terms: Terms, calendar: Calendar, steps: list[tuple[int, Step]]
+        self,
+        key: ClockKey,
+        party: str | None,
+        terms: Terms,
+        calendar: Calendar,
+        steps: list[tuple[int, Step]],
     ) -> None:
-        self._key = ClockKey(metric, cycle)
+        self._key = key
+        self._party = party
         self._terms = terms
         self._calendar = calendar
         self._steps = steps
@@ -51,14 +58,7 @@ class Runner:
         self._warnings: list[tuple[int, int]] = []
         """Warnings to come: (instant, ordinal), the earliest first."""
         self._warned: set[int] = set()
-        self._waiting_on: WaitingOn | None = None
-        """For whom the clock pauses, or would but for the cap."""
-        self._held_by = 0
-        """The sequence of the fact that made it wait."""
-        self._paused_us: dict[WaitingOn, int] = {}
-        """Working time that capped pauses took out so far, by reason."""
-        self._cap_us: int | None = None
-        """The last instant of the current pause, after which its cap is used up."""
+        self._waits = Waits(terms, calendar)
         self._ladder = Ladder(terms, calendar)
         self._outcome = Outcome.OPEN
         self._stopped_us: int | None = None
@@ -70,7 +70,7 @@ class Runner:
     @classmethod
     def resume(cls, state: RunnerState, terms: Terms, calendar: Calendar, steps: list[tuple[int, Step]]) -> Runner:
         """The clock as it was when this was its `state`; its intervals begin here."""
-        runner = cls(state.metric, state.cycle, terms, calendar, steps)
+        runner = cls(ClockKey(state.metric, state.cycle), state.party, terms, calendar, steps)
         runner._outcome, runner._priority = state.outcome, state.priority
         runner._target_us, runner._started_us = state.target_us, state.started_us
         runner._used_us, runner._final_used_us = state.used_us, state.final_used_us
@@ -78,12 +78,7 @@ class Runner:
         runner._counts, runner.ever_started = state.counts, state.ever_started
         runner._warnings, runner._warned = list(state.warnings), set(state.warned)
         if state.pause is not None:
-            runner._waiting_on, runner._held_by, runner._cap_us, runner._paused_us = (
-                state.pause.waiting_on,
-                state.pause.held_by,
-                state.pause.cap_us,
-                dict(state.pause.paused_us),
-            )
+            runner._waits = Waits(terms, calendar, state.pause)
         if state.ladder is not None:
             runner._ladder = Ladder(terms, calendar, state.ladder)
         return runner
@@ -106,8 +101,9 @@ class Runner:
             self.ever_started,
             self._warnings,
             sorted(self._warned),
-            self._pause_state(),
+            self._waits.state(),
             self._ladder.state(),
+            self._party,
         )
 
     @property
@@ -125,7 +121,7 @@ class Runner:
         """The instant after which time alone brings the next step."""
         if self._stopped_us is not None or self._target_us is None:
             return None
-        fires = [self._cap_us, self._ladder.next_us]
+        fires = [self._waits.cap_us, self._ladder.next_us]
         if self._outcome is Outcome.OPEN:
             fires.append(self._warnings[0][0] if self._warnings else self._due_us)
         return min((fire_us for fire_us in fires if fire_us is not None), default=None)
@@ -134,8 +130,8 @@ class Runner:
         """The clock's first instant; it begins paused when the ticket waits for somebody the metric pauses for."""
         self._started_us = self._since_us = moment.at_us
         self._began_by = moment.cause or ""
-        self._counts = self._counts_while(moment.waiting_on)
-        self._take_up(moment)
+        self._counts = self._waits.counts_while(moment.waiting_on)
+        self._waits.take_up(moment.waiting_on, moment.sequence, moment.at_us)
         self._aim(moment, priority)
 
     def retarget(self, moment: Moment, priority: Priority) -> None:
@@ -147,15 +143,15 @@ class Runner:
 
     def wait(self, moment: Moment) -> None:
         """The ticket waits for somebody else than before, or for nobody."""
-        if self._terms.pause_caps_us and not self._counts:
+        if self._waits.capped and not self._counts:
             self.account(moment.at_us, moment.cause)
-        counts = self._counts_while(moment.waiting_on)
+        counts = self._waits.counts_while(moment.waiting_on)
         if counts == self._counts:
-            self._take_up(moment)
+            self._waits.take_up(moment.waiting_on, moment.sequence, moment.at_us)
             self._plan_ladder(moment.at_us)
             return
         self.account(moment.at_us, moment.cause)
-        self._take_up(moment)
+        self._waits.take_up(moment.waiting_on, moment.sequence, moment.at_us)
         self._turn(StepName.RESUMED if counts else StepName.PAUSED, moment.sequence, moment.at_us, moment)
 
     def acknowledge(self) -> None:
@@ -170,7 +166,7 @@ class Runner:
         """The end: `outcome` unless the clock is breached or was cancelled before."""
         self._changed = True
         self.account(moment.at_us, moment.cause)
-        self._cap_us = None
+        self._waits.cap_us = None
         self._ladder.stop()
         if self._outcome is Outcome.OPEN and self._target_us is not None:
             if outcome is Outcome.MET and self._used_us > self._target_us:
@@ -185,12 +181,12 @@ class Runner:
 
     def pass_time(self, until_us: int, moment: Moment) -> None:
         """Give the steps whose instants lie before `until_us`."""
-        if self._cap_us is not None and self._cap_us < until_us:
-            cap_us = self._cap_us
+        cap_us = self._waits.cap_us
+        if cap_us is not None and cap_us < until_us:
             self._climb(cap_us, moment)
             self.account(cap_us, None)
-            self._cap_us = None
-            self._turn(StepName.RESUMED, -self._held_by, cap_us, moment)
+            self._waits.cap_us = None
+            self._turn(StepName.RESUMED, -self._waits.held_by, cap_us, moment)
         while self._warnings and self._warnings[0][0] < until_us:
             at_us, ordinal = self._warnings.pop(0)
             self._warned.add(ordinal)
@@ -207,8 +203,8 @@ class Runner:
             working_us = working_microseconds(self._calendar, self._since_us, at_us)
             if self._counts:
                 self._used_us += working_us
-            elif self._waiting_on is not None and self._waiting_on in self._terms.pause_caps_us:
-                self._paused_us[self._waiting_on] = self._paused_us.get(self._waiting_on, 0) + working_us
+            else:
+                self._waits.paused_for(working_us)
             self._intervals.append((self._since_us, at_us, self._counts, working_us, self._began_by, cause))
         self._since_us = at_us
         self._began_by = cause or self._began_by
@@ -228,6 +224,7 @@ class Runner:
             priority=self._priority,
             intervals=tuple(self._intervals_until(stopped_us)) if with_intervals else (),
             changed=self._changed,
+            party=self._party,
         )
 
     def _intervals_until(self, stopped_us: int | None) -> Iterator[Interval]:
@@ -256,21 +253,6 @@ class Runner:
             self._step(StepName.STARTED, moment.sequence, moment.at_us, moment)
             if not self._counts:
                 self._step(StepName.PAUSED, moment.sequence, moment.at_us, moment)
-
-    def _counts_while(self, waiting_on: WaitingOn | None) -> bool:
-        """Whether working time counts while the ticket waits for this one. Pauses so far are accounted."""
-        return waiting_on not in self._terms.pauses or self._cap_left_us(waiting_on) == 0
-
-    def _cap_left_us(self, waiting_on: WaitingOn | None) -> int | None:
-        if waiting_on is None or (cap_us := self._terms.pause_caps_us.get(waiting_on)) is None:
-            return None
-        return max(0, cap_us - self._paused_us.get(waiting_on, 0))
-
-    def _take_up(self, moment: Moment) -> None:
-        """Remember for whom the ticket waits from now on, and foresee where the cap of that pause is used up."""
-        self._waiting_on, self._held_by = moment.waiting_on, moment.sequence
-        left_us = self._cap_left_us(moment.waiting_on)
-        self._cap_us = due_microseconds(self._calendar, moment.at_us, left_us) if left_us else None
 
     def _turn(self, name: StepName, ordinal: int, at_us: int, moment: Moment) -> None:
         """From now on the clock counts when it did not, or does not when it did. The use is accounted up to here."""
@@ -317,7 +299,7 @@ class Runner:
     def _plan_ladder(self, at_us: int) -> None:
         if not self._terms.rungs or self._target_us is None or self._stopped_us is not None:
             return
-        held = self._waiting_on is not None and not (self._counts and self._waiting_on in self._terms.pauses)
+        held = self._waits.rests_ladder(counts=self._counts)
         used_us = self._used_us_at(at_us)
         self._ladder.plan(Footing(at_us, used_us, self._target_us, self._due_us, self._counts, held))
 
@@ -330,11 +312,6 @@ class Runner:
         if not self._counts or at_us <= self._since_us:
             return self._used_us
         return self._used_us + working_microseconds(self._calendar, self._since_us, at_us)
-
-    def _pause_state(self) -> PauseState | None:
-        if not self._terms.pause_caps_us and not self._terms.rungs:
-            return None
-        return PauseState(self._waiting_on, self._held_by, self._cap_us, list(self._paused_us.items()))
 
     def _breach(self, moment: Moment) -> None:
         at_us = moment.at_us if self._due_us is None else self._due_us
@@ -358,6 +335,7 @@ class Runner:
             waiting_on=moment.waiting_on,
             assignee=moment.assignee,
             group=moment.group,
+            party=self._party,
         )
         self._steps.append((at_us, step))
 

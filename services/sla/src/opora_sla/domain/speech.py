@@ -9,24 +9,15 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from opora_contracts.fact import Fact
-from opora_contracts.sla import (
-    SlaBreached,
-    SlaCancelled,
-    SlaCorrected,
-    SlaEscalated,
-    SlaMet,
-    SlaPaused,
-    SlaResumed,
-    SlaStarted,
-    SlaWarning,
-)
-from opora_contracts.vocabulary import Evidence, Metric, Outcome
+from opora_contracts.vocabulary import Evidence, Outcome
 from opora_sla.agreement import Agreement
 from opora_sla.calendar import working_seconds
 from opora_sla.domain.case import Case
 from opora_sla.domain.facts import CaseFact
+from opora_sla.domain.families import family_of, words_for
 from opora_sla.domain.ladder import REPETITIONS
 from opora_sla.domain.state import Clock, ClockKey, Clocks, Step, StepKey, StepName
+from opora_sla.metrics import ClockMetric
 
 _ENDS = {StepName.BREACHED: Outcome.BREACHED, StepName.MET: Outcome.MET, StepName.CANCELLED: Outcome.CANCELLED}
 _LATE = "a fact became known after the clock was judged"
@@ -59,7 +50,9 @@ def say(
     for key, before in told.items():
         clock = now_standing.get(key)
         outcome = clock.outcome if clock else Outcome.CANCELLED
-        if outcome is not before or (known.get(key) is before and _moved(speaker.former.get(key), clock)):
+        of_another = clock is not None and key in known and speaker.parties.get(key, clock.party) != clock.party
+        moved = known.get(key) is before and _moved(speaker.former.get(key), clock)
+        if outcome is not before or of_another or moved:
             yield speaker.correction(key, before, outcome, clock)
 
 
@@ -101,6 +94,8 @@ class Speaker:
     evidence: Evidence
     former: Mapping[ClockKey, Clock] = field(default_factory=dict)
     """The clocks under the version that applied before, when the agreement has changed."""
+    parties: Mapping[ClockKey, str] = field(default_factory=dict)
+    """Whose clocks they are, as far as the world was told."""
 
     def step(self, step: Step) -> Utterance:
         """The step as a fact: live at `now`, in history at its own instant."""
@@ -110,8 +105,9 @@ class Speaker:
 
     def correction(self, key: ClockKey, before: Outcome, after: Outcome, clock: Clock | None) -> Utterance:
         """What was said of a clock, and what holds now; None for a clock that there is no more."""
-        data = SlaCorrected(
-            **self._about(key.metric, key.cycle),
+        party = clock.party if clock else self.parties.get(key)
+        data = family_of(key.metric).corrected(
+            **self._about(key.metric, key.cycle, party),
             before=before,
             after=after,
             due_at=clock.due_at if clock else None,
@@ -136,21 +132,21 @@ class Speaker:
     def _open_import_id(self) -> str | None:
         return None if self.live else self.case.import_id
 
-    def _about(self, metric: Metric, cycle: int) -> dict[str, Any]:
+    def _about(self, metric: ClockMetric, cycle: int, party: str | None) -> dict[str, Any]:
         return {
             "ticket_id": self.case.ticket_id,
-            "metric": metric,
+            **words_for(metric, party),
             "cycle": cycle,
             "agreement_id": self.case.agreement_id,
             "agreement_version": self.case.agreement_version,
         }
 
     def _words(self, step: Step, heard_at: datetime, *, live: bool) -> Fact:
-        about = self._about(step.key.metric, step.key.cycle)
+        about, family = self._about(step.key.metric, step.key.cycle, step.party), family_of(step.key.metric)
         used, target, due_at = step.used_seconds, step.target_seconds, step.due_at
         match step.key.name:
             case StepName.STARTED:
-                return SlaStarted(
+                return family.started(
                     **about,
                     started_at=step.started_at,
                     target_seconds=target,
@@ -160,19 +156,22 @@ class Speaker:
             case StepName.PAUSED:
                 if step.waiting_on is None:
                     raise ValueError("a clock pauses only on a hold that says whom it waits for")
-                return SlaPaused(**about, paused_at=step.at, waiting_on=step.waiting_on, used_seconds=used)
+                return family.paused(**about, paused_at=step.at, waiting_on=step.waiting_on, used_seconds=used)
             case StepName.RESUMED:
                 waits_on = step.waiting_on if step.key.ordinal < 0 else None
-                return SlaResumed(**about, resumed_at=step.at, used_seconds=used, due_at=due_at, waiting_on=waits_on)
+                return family.resumed(
+                    **about, resumed_at=step.at, used_seconds=used, due_at=due_at, waiting_on=waits_on
+                )
             case StepName.MET:
-                return SlaMet(**about, stopped_at=step.at, due_at=due_at, used_seconds=used, target_seconds=target)
+                return family.met(**about, stopped_at=step.at, due_at=due_at, used_seconds=used, target_seconds=target)
             case StepName.CANCELLED:
-                return SlaCancelled(**about, cancelled_at=step.at, used_seconds=used, reason=_why_cancelled(step))
+                return family.cancelled(**about, cancelled_at=step.at, used_seconds=used, reason=_why_cancelled(step))
             case _:
                 return self._alarm(step, heard_at, live=live)
 
     def _alarm(self, step: Step, heard_at: datetime, *, live: bool) -> Fact:
-        words = self._about(step.key.metric, step.key.cycle) | {
+        family = family_of(step.key.metric)
+        words = self._about(step.key.metric, step.key.cycle, step.party) | {
             "due_at": step.due_at,
             "detected_at": heard_at,
             "used_seconds": self._used_at(step, heard_at) if live else step.used_seconds,
@@ -182,13 +181,16 @@ class Speaker:
             "group": step.group,
         }
         if step.key.name is StepName.WARNING:
-            return SlaWarning(**words, **_threshold(step))
+            return family.warning(**words, **_threshold(step))
         if step.key.name is StepName.ESCALATED:
             level, repetition = divmod(step.key.ordinal, REPETITIONS)
-            tell = self.agreement.terms[step.key.metric].rungs[level - 1].tell
+            terms = self.agreement.terms_of(step.key.metric, step.party)
+            if terms is None:
+                raise ValueError(f"a ladder of {step.key.metric} was climbed that the agreement does not have")
+            tell = terms.rungs[level - 1].tell
             missed = step.due_at is not None and step.due_at <= step.at
-            return SlaEscalated(**words, level=level, repetition=repetition, tell=tell, breached=missed)
-        return SlaBreached(**words, evidence=self.evidence)
+            return family.escalated(**words, level=level, repetition=repetition, tell=tell, breached=missed)
+        return family.breached(**words, evidence=self.evidence)
 
     def _used_at(self, step: Step, detected_at: datetime) -> int:
         """Working time until the clock's stop or `detected_at`, which is later than what was judged by the lag of the
@@ -213,6 +215,6 @@ def _threshold(step: Step) -> dict[str, int]:
 
 
 def _why_cancelled(step: Step) -> str:
-    if step.key.metric is Metric.NEXT_RESPONSE:
+    if step.key.metric is ClockMetric.NEXT_RESPONSE:
         return "the ticket was resolved, closed or reassessed before an answer was due"
     return "the agreement has no target for the new priority"

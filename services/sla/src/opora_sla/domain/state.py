@@ -8,10 +8,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
-from opora_contracts.vocabulary import Metric, Outcome, Priority, WaitingOn
+from opora_contracts.vocabulary import Outcome, Priority, WaitingOn
 from opora_sla.domain.ladder import LadderState
+from opora_sla.metrics import ClockMetric
 
-_WAYPOINT_VERSION = 2
+_WAYPOINT_VERSION = 3
 """Raised when the form of a waypoint changes, or a rule of the walk such that an old one no longer leads on rightly."""
 
 
@@ -29,16 +30,18 @@ class StepName(StrEnum):
 
 
 class ClockKey(NamedTuple):
-    """Which clock of a ticket. Cycles count from 1 per metric, including those without a target."""
+    """Which clock of a ticket. Cycles count from 1 per metric, including those without a target: of `operational` all
+    assignments to a group, whether or not the agreement has a target for it.
+    """
 
-    metric: Metric
+    metric: ClockMetric
     cycle: int
 
 
 class StepKey(NamedTuple):
     """What makes a step the same step, however often it is computed and whatever arrives late."""
 
-    metric: Metric
+    metric: ClockMetric
     cycle: int
     name: StepName
     ordinal: int
@@ -61,6 +64,8 @@ class Step(NamedTuple):
     waiting_on: WaitingOn | None
     assignee: str | None
     group: str | None
+    party: str | None = None
+    """Who owes what the clock measures; None for the support side as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,8 @@ class Clock(NamedTuple):
     """From its start on; empty unless asked for."""
     changed: bool = True
     """Whether more happened to it in this walk than that its use went on."""
+    party: str | None = None
+    """Who owes what it measures: a group, `third_party`; None for the support side as a whole."""
 
     @property
     def state(self) -> Literal["running", "paused", "stopped"]:
@@ -132,7 +139,7 @@ class Clocks:
     waypoint: Waypoint
     """From where the walk can go on."""
 
-    def latest(self) -> dict[Metric, Clock]:
+    def latest(self) -> dict[ClockMetric, Clock]:
         """Of each metric that has a clock the one of its newest cycle."""
         return {clock.key.metric: clock for clock in sorted(self.clocks, key=lambda clock: clock.key.cycle)}
 
@@ -149,7 +156,7 @@ class PauseState(NamedTuple):
 class RunnerState(NamedTuple):
     """A clock between two stretches of its way, in microseconds; as small as it can be, since it is kept per ticket."""
 
-    metric: Metric
+    metric: ClockMetric
     cycle: int
     outcome: Outcome
     priority: Priority
@@ -166,6 +173,7 @@ class RunnerState(NamedTuple):
     warned: Sequence[int]
     pause: PauseState | None = None
     ladder: LadderState | None = None
+    party: str | None = None
 
 
 class Waypoint(NamedTuple):
@@ -175,7 +183,7 @@ class Waypoint(NamedTuple):
     answered: bool
     done: bool
     customer_wrote_when_done: bool
-    cycles: Mapping[Metric, int]
+    cycles: Mapping[ClockMetric, int]
     live: Sequence[RunnerState]
     """The clocks that are not over."""
 
@@ -195,17 +203,18 @@ def waypoint_from_json(written: Sequence[Any]) -> Waypoint | None:
         answered,
         done,
         customer_wrote,
-        {Metric(metric): cycle for metric, cycle in cycles},
+        {ClockMetric(metric): cycle for metric, cycle in cycles},
         [
             RunnerState._make(
                 [
-                    *(Metric(metric), cycle, Outcome(outcome), Priority(priority)),
+                    *(ClockMetric(metric), cycle, Outcome(outcome), Priority(priority)),
                     *numbers,
                     None if pause is None else _pause(*pause),
                     None if ladder is None else LadderState(*ladder),
+                    party,
                 ]
             )
-            for metric, cycle, outcome, priority, *numbers, pause, ladder in live
+            for metric, cycle, outcome, priority, *numbers, pause, ladder, party in live
         ],
     )
 

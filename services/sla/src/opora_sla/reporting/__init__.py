@@ -1,6 +1,6 @@
 """What reports are made of: shares with their intervals, causes of breaches, the pause ledger, CSV. Pure."""
 
-from opora_sla.reporting.causes import Causes, CauseShare, Way, told_apart, ways_until
+from opora_sla.reporting.causes import Causes, CauseShare, Way, ways_until
 from opora_sla.reporting.ledger import Pause, pauses
 from opora_sla.reporting.shares import wilson_interval
 from opora_sla.reporting.standing import Standing, standing_at, standings, waits_between
@@ -25,7 +25,6 @@ __all__ = [
     "standing_at",
     "standings",
     "stays",
-    "told_apart",
     "waits_between",
     "ways_until",
     "wilson_interval",

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
-from opora_contracts.vocabulary import Metric, Step
 from opora_sla.calendar import Calendar, microseconds, working_microseconds
 from opora_sla.domain import CaseFact
+from opora_sla.metrics import ClockMetric
 from opora_sla.reporting.standing import Standing, standings
 
 By = Literal["waiting", "step", "group"]
@@ -33,7 +33,7 @@ class Way(NamedTuple):
 class CauseShare(NamedTuple):
     """A cause among the breached clocks of one metric."""
 
-    metric: Metric
+    metric: ClockMetric
     cause: str | None
     n: int
     """Clocks that spent any time under it."""
@@ -42,20 +42,6 @@ class CauseShare(NamedTuple):
     spent_seconds: int
     share: float
     """Of all the time that the metric's clocks took until their breach."""
-
-
-def told_apart() -> dict[Step, tuple[Step, ...]]:
-    """The steps that can be told apart by the facts that are kept, each with those that are counted with it."""
-    kept: dict[Step, list[Step]] = {}
-    last = Step.RECEIVED
-    for step in Step:
-        kind = "created" if step is Step.RECEIVED else step.value
-        if CaseFact(sequence=1, event_id="", kind=kind, at=datetime.min.replace(tzinfo=UTC)).moves_clocks:
-            last = step
-            kept[step] = []
-        else:
-            kept[last].append(step)
-    return {step: tuple(others) for step, others in kept.items()}
 
 
 def ways_until(
@@ -82,17 +68,17 @@ class Causes:
     """The causes of many breached clocks. The order in which clocks are taken does not matter."""
 
     def __init__(self) -> None:
-        self._examined: Counter[Metric] = Counter()
-        self._spent_us: dict[Metric, Counter[str | None]] = {}
-        self._clocks: dict[Metric, Counter[str | None]] = {}
-        self._largest: dict[Metric, Counter[str | None]] = {}
+        self._examined: Counter[ClockMetric] = Counter()
+        self._spent_us: dict[ClockMetric, Counter[str | None]] = {}
+        self._clocks: dict[ClockMetric, Counter[str | None]] = {}
+        self._largest: dict[ClockMetric, Counter[str | None]] = {}
 
     @property
-    def examined(self) -> Mapping[Metric, int]:
+    def examined(self) -> Mapping[ClockMetric, int]:
         """How many clocks of each metric were taken."""
         return self._examined
 
-    def take(self, metric: Metric, ways: Iterable[Way]) -> None:
+    def take(self, metric: ClockMetric, ways: Iterable[Way]) -> None:
         """Count one more breached clock."""
         spent: Counter[str | None] = Counter()
         for way in ways:
@@ -107,9 +93,9 @@ class Causes:
 
     def shares(self) -> list[CauseShare]:
         """Each cause of each metric, in the order of the metrics, the greatest share first."""
-        return [share for metric in Metric if metric in self._spent_us for share in self._of(metric)]
+        return [share for metric in ClockMetric if metric in self._spent_us for share in self._of(metric)]
 
-    def _of(self, metric: Metric) -> Iterator[CauseShare]:
+    def _of(self, metric: ClockMetric) -> Iterator[CauseShare]:
         spent, whole_us = self._spent_us[metric], self._spent_us[metric].total()
         for cause in sorted(spent, key=lambda cause: (-spent[cause], cause or "")):
             yield CauseShare(

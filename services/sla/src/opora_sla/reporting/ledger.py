@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -41,6 +41,8 @@ class Pause(NamedTuple):
     """The id of the event that began it: the hold, or the one that started or reopened the clock while on hold."""
     ended_by: str | None
     """The id of the event that ended it, or gave it another reason; None while it lasts."""
+    party: str | None = None
+    """Whose clock it is: a group's, or None for the support side as a whole."""
 
 
 def pauses(clocks: Clocks, facts: Sequence[CaseFact], agreement: Agreement, shortly_before_seconds: int) -> list[Pause]:
@@ -71,7 +73,8 @@ class _Rest(NamedTuple):
 def _of_clock(
     clock: Clock, clocks: Clocks, standing: Sequence[Standing], agreement: Agreement, shortly_before_seconds: int
 ) -> Iterator[Pause]:
-    targets = agreement.terms[clock.key.metric].targets_seconds
+    terms = agreement.terms_of(clock.key.metric, clock.party)
+    targets: Mapping[Priority, int] = terms.targets_seconds if terms else {}
     for rest in _rests(clock, clocks):
         for begun_at, begun_by, then, end_at, ended_by in _reasons(rest, standing):
             # A wait that ended in the instant of its beginning is none.
@@ -98,6 +101,7 @@ def _of_clock(
                 hold_sequence=then.hold.sequence,
                 began_by=begun_by,
                 ended_by=ended_by,
+                party=clock.party,
             )
 
 

@@ -25,7 +25,7 @@ class Standing(NamedTuple):
 
     at: datetime
     step: Step
-    """Of the steps whose facts are kept, the one that was reached."""
+    """The one that was reached."""
     waiting_on: WaitingOn | None
     """None while it waits for nobody but the support side."""
     hold: CaseFact | None

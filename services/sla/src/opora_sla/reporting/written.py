@@ -53,6 +53,7 @@ PAUSE_COLUMNS = (
     "hold_sequence",
     "began_by",
     "ended_by",
+    "party",
 )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from opora_contracts.vocabulary import Metric, Priority
+from opora_contracts.vocabulary import Priority
+from opora_sla.metrics import ClockMetric
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,9 @@ class MetricReport:
     no group are under the empty name.
     """
 
-    metric: Metric
+    metric: ClockMetric
+    party: str | None
+    """The group whose clocks these are, or `third_party`; None for those of the support side as a whole."""
     all: Comparison
     by_priority: Mapping[str, Comparison]
     by_group: Mapping[str, Comparison]
@@ -88,6 +91,12 @@ class MetricReport:
     """None when nothing has ended."""
     used_seconds_by_priority: Mapping[str, Percentiles]
     targets: tuple[FoundTarget, ...]
+
+    @property
+    def name(self) -> str:
+        """The metric; of one between groups, with the group: `operational:network`."""
+        between_groups = self.metric is ClockMetric.OPERATIONAL
+        return f"{self.metric.value}:{self.party}" if between_groups else self.metric.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +121,7 @@ def report_as_json(report: Report) -> dict[str, Any]:
         "not_covered": report.not_covered,
         "not_covered_before": report.not_covered_before,
         "met_by_percent": report.met_by_percent,
-        "metrics": {metric.metric.value: _metric(metric) for metric in report.metrics},
+        "metrics": {metric.name: _metric(metric) for metric in report.metrics},
     }
 
 

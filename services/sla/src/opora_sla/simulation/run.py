@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from opora_contracts.vocabulary import Metric, Outcome, Priority
+from opora_contracts.vocabulary import Outcome, Priority
 from opora_sla.agreement import DEFAULT_AGREEMENT_ID, Agreement, choose
 from opora_sla.domain import Clocks, fold
+from opora_sla.metrics import ClockMetric
 from opora_sla.simulation.history import History
 from opora_sla.simulation.report import (
     Changes,
@@ -29,6 +30,9 @@ Basis = Literal["agreement", "recorded"]
 _Key = tuple[str, str]
 """A dimension of the report (`all`, `priority`, `group`, `hour`) and a value of it."""
 _ALL: _Key = ("all", "")
+_Of = tuple[ClockMetric, str | None]
+"""A metric, and whose clocks of it."""
+_METRICS = tuple(ClockMetric)
 _DECIDED = frozenset({Outcome.MET, Outcome.BREACHED})
 
 
@@ -75,7 +79,7 @@ class Simulation:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._tallies: dict[Metric, _Tally] = {}
+        self._tallies: dict[_Of, _Tally] = {}
         self._tickets = self._not_covered = self._not_covered_before = 0
         self._recorded = False
 
@@ -88,12 +92,12 @@ class Simulation:
         before = self._before(history, after)
         hour = f"{history.created_at.astimezone(self._plan.time_zone).hour:02}"
         for verdict in before:
-            _count(self._tally(verdict.metric).before, verdict, hour)
-        earlier = {verdict.metric: verdict.outcome for verdict in before}
+            _count(self._tally(verdict).before, verdict, hour)
+        earlier = {_of(verdict): verdict.outcome for verdict in before}
         for verdict in after:
-            tally = self._tally(verdict.metric)
+            tally = self._tally(verdict)
             _count(tally.after, verdict, hour)
-            outcomes = (earlier.get(verdict.metric), verdict.outcome)
+            outcomes = (earlier.get(_of(verdict)), verdict.outcome)
             tally.newly_breached += outcomes == (Outcome.MET, Outcome.BREACHED)
             tally.relieved += outcomes == (Outcome.BREACHED, Outcome.MET)
             if verdict.ended and verdict.outcome in _DECIDED:
@@ -112,7 +116,7 @@ class Simulation:
             not_covered=self._not_covered,
             not_covered_before=self._not_covered_before,
             met_by_percent=self._plan.met_by_percent,
-            metrics=tuple(self._metric(metric, basis) for metric in Metric if metric in self._tallies),
+            metrics=tuple(self._metric(of, basis) for of in sorted(self._tallies, key=_place)),
         )
 
     def _fold(self, history: History, agreements: Sequence[Agreement]) -> Clocks | None:
@@ -126,7 +130,7 @@ class Simulation:
             clocks = self._fold(history, self._plan.current)
             self._not_covered_before += clocks is None
             return verdicts(clocks) if clocks else ()
-        resolution = next((verdict for verdict in after if verdict.metric is Metric.RESOLUTION), None)
+        resolution = next((verdict for verdict in after if verdict.metric is ClockMetric.RESOLUTION), None)
         if history.resolved_in_time is None or resolution is None:
             return ()
         self._recorded = True
@@ -134,15 +138,17 @@ class Simulation:
         # Such a word has no priority and no group: it is counted where the ticket stands afterwards.
         return (replace(resolution, outcome=outcome, ended=True),)
 
-    def _tally(self, metric: Metric) -> _Tally:
-        return self._tallies.setdefault(metric, _Tally())
+    def _tally(self, verdict: Verdict) -> _Tally:
+        return self._tallies.setdefault(_of(verdict), _Tally())
 
-    def _metric(self, metric: Metric, basis: Basis | None) -> MetricReport:
-        tally = self._tallies[metric]
-        compared = basis == "agreement" or (basis == "recorded" and metric is Metric.RESOLUTION)
+    def _metric(self, of: _Of, basis: Basis | None) -> MetricReport:
+        tally = self._tallies[of]
+        metric, party = of
+        compared = basis == "agreement" or (basis == "recorded" and metric is ClockMetric.RESOLUTION)
         by_priority = {priority: sorted(tally.used_seconds[priority]) for priority in sorted(tally.used_seconds)}
         return MetricReport(
             metric=metric,
+            party=party,
             all=_comparison(tally, _ALL),
             by_priority=_by(tally, "priority"),
             by_group=_by(tally, "group"),
@@ -163,6 +169,15 @@ class Simulation:
                 for priority, used in by_priority.items()
             ),
         )
+
+
+def _of(verdict: Verdict) -> _Of:
+    return verdict.metric, verdict.party
+
+
+def _place(of: _Of) -> tuple[int, str]:
+    metric, party = of
+    return _METRICS.index(metric), party or ""
 
 
 def _count(counts: Counter[tuple[_Key, Outcome]], verdict: Verdict, hour: str) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from opora_contracts.vocabulary import Metric, Outcome, Priority
+from opora_contracts.vocabulary import Outcome, Priority
 from opora_sla.domain import Clock, Clocks, StepName
+from opora_sla.metrics import ClockMetric
 
 _GRAVITY = {Outcome.CANCELLED: 0, Outcome.MET: 1, Outcome.OPEN: 2, Outcome.BREACHED: 3}
 
@@ -17,7 +18,9 @@ class Verdict:
     The other fields are those of the gravest clock, among equals of the one with the greatest use.
     """
 
-    metric: Metric
+    metric: ClockMetric
+    party: str | None
+    """Whose clocks: a ticket has a verdict for each group that owed something for it."""
     outcome: Outcome
     priority: Priority
     """Whose target counts; after a breach the one whose target was missed."""
@@ -30,17 +33,19 @@ class Verdict:
 
 
 def verdicts(clocks: Clocks) -> tuple[Verdict, ...]:
-    """A verdict for each metric that has a clock, in the order of the metrics."""
-    by_metric: dict[Metric, list[Clock]] = {}
+    """A verdict for each metric and party that has a clock, in the order of the metrics and of the parties' names."""
+    found: dict[tuple[ClockMetric, str | None], list[Clock]] = {}
     for clock in clocks.clocks:
-        by_metric.setdefault(clock.key.metric, []).append(clock)
-    return tuple(_verdict(by_metric[metric], clocks) for metric in Metric if metric in by_metric)
+        found.setdefault((clock.key.metric, clock.party), []).append(clock)
+    order = {metric: place for place, metric in enumerate(ClockMetric)}
+    return tuple(_verdict(found[key], clocks) for key in sorted(found, key=lambda key: (order[key[0]], key[1] or "")))
 
 
 def _verdict(of_metric: list[Clock], clocks: Clocks) -> Verdict:
     gravest = max(of_metric, key=lambda clock: (_GRAVITY[clock.outcome], clock.used_seconds))
     return Verdict(
         metric=gravest.key.metric,
+        party=gravest.party,
         outcome=gravest.outcome,
         priority=gravest.priority,
         group=_group(gravest, clocks),
@@ -51,6 +56,8 @@ def _verdict(of_metric: list[Clock], clocks: Clocks) -> Verdict:
 
 
 def _group(clock: Clock, clocks: Clocks) -> str | None:
+    if clock.key.metric is ClockMetric.OPERATIONAL:
+        return clock.party
     for step in clocks.steps:
         decides = step.key.name is StepName.BREACHED or step.key.name is StepName.MET
         if decides and (step.key.metric, step.key.cycle) == clock.key:

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic_core import from_json
 
 from opora_chassis.database import Database, Transaction
-from opora_contracts.vocabulary import Metric, Outcome, Priority
+from opora_contracts.vocabulary import Outcome, Priority
 from opora_sla.calendar import microseconds
 from opora_sla.domain import (
     Case,
@@ -23,6 +23,7 @@ from opora_sla.domain import (
     fact_from_json,
     waypoint_from_json,
 )
+from opora_sla.metrics import ClockMetric
 
 LIVE = ""
 """The domain of tickets that are judged by live time; the others' is their import's id."""
@@ -117,20 +118,23 @@ async def with_history(tx: Transaction, cases: Collection[Case]) -> dict[UUID, C
     facts = await facts_of(tx, ids)
     fired: dict[UUID, list[StepKey]] = {}
     told: dict[UUID, dict[ClockKey, Outcome]] = {}
+    parties: dict[UUID, dict[ClockKey, str]] = {}
     # Plan of both: a range of the primary key per ticket.
     for row in await tx.fetch(
         "select ticket_id, metric, cycle, step, ordinal from fired_steps where ticket_id = any($1::uuid[])", ids
     ):
-        key = StepKey(Metric(row["metric"]), row["cycle"], StepName(row["step"]), row["ordinal"])
+        key = StepKey(ClockMetric(row["metric"]), row["cycle"], StepName(row["step"]), row["ordinal"])
         fired.setdefault(row["ticket_id"], []).append(key)
     for row in await tx.fetch(
-        "select ticket_id, metric, cycle, outcome from clocks where ticket_id = any($1::uuid[])", ids
+        "select ticket_id, metric, cycle, outcome, party from clocks where ticket_id = any($1::uuid[])", ids
     ):
-        clock_key = ClockKey(Metric(row["metric"]), row["cycle"])
+        clock_key = ClockKey(ClockMetric(row["metric"]), row["cycle"])
         told.setdefault(row["ticket_id"], {})[clock_key] = Outcome(row["outcome"])
+        if row["party"] is not None:
+            parties.setdefault(row["ticket_id"], {})[clock_key] = row["party"]
     histories = {
-        ticket_id: History(facts[ticket_id], frozenset(fired.get(ticket_id, ())), told.get(ticket_id, {}))
-        for ticket_id in ids
+        each: History(facts[each], frozenset(fired.get(each, ())), told.get(each, {}), parties.get(each, {}))
+        for each in ids
     }
     return {case.ticket_id: case._replace(history=histories[case.ticket_id]) for case in cases}
 
@@ -173,7 +177,7 @@ async def open_clocks(reader: Reader) -> dict[str, int]:
     rows = await reader.fetch(
         "select metric, count(*) as open from clocks where outcome = $1 group by metric", Outcome.OPEN.value
     )
-    return {metric.value: 0 for metric in Metric} | {row["metric"]: row["open"] for row in rows}
+    return {metric.value: 0 for metric in ClockMetric} | {row["metric"]: row["open"] for row in rows}
 
 
 async def find_cases(reader: Reader, ticket_ids: Collection[UUID]) -> dict[UUID, Case]:

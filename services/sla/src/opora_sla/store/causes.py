@@ -5,12 +5,12 @@ from __future__ import annotations
 from uuid import UUID
 
 from opora_chassis.database import Database
-from opora_contracts.vocabulary import Metric
 from opora_sla.domain import ClockKey
+from opora_sla.metrics import ClockMetric
 from opora_sla.store.compliance import Window
 
 
-async def count_breached(database: Database, window: Window, metric: str | None) -> dict[Metric, int]:
+async def count_breached(database: Database, window: Window, metric: str | None) -> dict[ClockMetric, int]:
     """How many clocks of each metric were breached in the window."""
     # Plan: the breached part of clocks_by_outcome, and each of its rows for due_at.
     rows = await database.fetch(
@@ -21,7 +21,7 @@ async def count_breached(database: Database, window: Window, metric: str | None)
         window.to_at,
         metric,
     )
-    return {Metric(row["metric"]): row["count"] for row in rows}
+    return {ClockMetric(row["metric"]): row["count"] for row in rows}
 
 
 async def sample_breached(
@@ -44,7 +44,7 @@ async def sample_breached(
     )
     drawn: dict[UUID, list[ClockKey]] = {}
     for row in rows:
-        drawn.setdefault(row["ticket_id"], []).append(ClockKey(Metric(row["metric"]), row["cycle"]))
+        drawn.setdefault(row["ticket_id"], []).append(ClockKey(ClockMetric(row["metric"]), row["cycle"]))
     return drawn
 
 

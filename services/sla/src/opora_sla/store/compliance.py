@@ -10,12 +10,14 @@ from uuid import UUID
 
 from opora_chassis.database import Database
 
-Dimension = Literal["agreement", "organization", "group", "assignee", "priority", "metric", "month"]
+Dimension = Literal["agreement", "organization", "group", "party", "assignee", "priority", "metric", "month"]
 
 _KEYS: Mapping[Dimension, str] = {
     "agreement": "cases.agreement_id::text",
     "organization": "cases.organization_id::text",
-    "group": 'cases."group"',
+    # What a group owes counts for that group, whoever has the ticket now.
+    "group": "case when clocks.metric = 'operational' then clocks.party else cases.\"group\" end",
+    "party": "clocks.party",
     "assignee": "cases.assignee",
     "priority": "clocks.priority",
     "metric": "clocks.metric",

@@ -51,6 +51,7 @@ _CLOCK = {
     "target_seconds": "bigint",
     "priority": "text",
     "judged_at": "timestamptz",
+    "party": "text",
 }
 
 
@@ -79,7 +80,7 @@ _UPSERT_CLOCKS = (
     " on conflict (ticket_id, metric, cycle) do update set outcome = excluded.outcome, state = excluded.state,"
     " started_at = excluded.started_at, due_at = excluded.due_at, stopped_at = excluded.stopped_at,"
     " used_seconds = excluded.used_seconds, target_seconds = excluded.target_seconds, priority = excluded.priority,"
-    " judged_at = excluded.judged_at"
+    " judged_at = excluded.judged_at, party = excluded.party"
 )
 
 
@@ -185,4 +186,5 @@ def _clock(decision: Decision, clock: Clock) -> tuple[Any, ...]:
         clock.target_seconds,
         clock.priority,
         decision.clocks.judged_at,
+        clock.party,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opora_contracts.vocabulary import Metric
+from opora_sla.metrics import ClockMetric
 from opora_sla.store.cases import Reader
 
 
@@ -31,4 +31,4 @@ async def breached_open_clocks(reader: Reader) -> dict[str, int]:
 
 
 def _by_metric(found: dict[str, int]) -> dict[str, int]:
-    return {metric.value: 0 for metric in Metric} | found
+    return {metric.value: 0 for metric in ClockMetric} | found

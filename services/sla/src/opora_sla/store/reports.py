@@ -27,6 +27,7 @@ class ListedClock:
     target_seconds: int
     priority: str
     judged_at: datetime
+    party: str | None
 
 
 async def list_clocks(

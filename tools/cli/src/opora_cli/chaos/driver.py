@@ -38,6 +38,9 @@ _FORGOTTEN = 0.22
 _JUST_IN_TIME = 0.18
 _TWO_AT_ONCE = 0.3
 """Of answered cases: two agents write at the same moment."""
+_ASSIGNED = 0.5
+_HANDED_OVER = 0.3
+"""Of assigned cases: another group gets them in the end."""
 _HELD = 0.25
 _UNRESOLVED = 0.1
 _REOPENED = 0.12
@@ -145,8 +148,14 @@ class Driver:
             )
         else:
             await self._reply(ticket_id, random)
+        if random.random() < _ASSIGNED:
+            await self._act(ticket_id, random, "assign", {"group": "network"})
+            if random.random() < _HANDED_OVER:
+                await asyncio.sleep(random.uniform(0, 2))
+                await self._act(ticket_id, random, "assign", {"group": "developers"})
         if random.random() < _HELD:
-            await self._act(ticket_id, random, "hold", {"waiting_on": "customer"})
+            whom = random.choice(("customer", "third_party"))
+            await self._act(ticket_id, random, "hold", {"waiting_on": whom})
             await asyncio.sleep(random.uniform(0.2, 2))
             await self._act(ticket_id, random, "resume", {})
         if random.random() < _UNRESOLVED:

@@ -30,6 +30,8 @@ class Place:
     """By service: intake, sla, notify and feedback."""
     first_response_seconds: int
     resolution_seconds: int
+    commitment_seconds: Mapping[str, int]
+    """By metric, and by `operational:<group>`."""
     calls: Mapping[tuple[int, int], int]
     """The ladder of every clock: seconds after its due date by (level, repetition)."""
 
@@ -60,6 +62,7 @@ async def observe(
             targets={
                 Metric.FIRST_RESPONSE: place.first_response_seconds,
                 Metric.RESOLUTION: place.resolution_seconds,
+                **place.commitment_seconds,
             },
             calls=place.calls,
             records=records,

@@ -1,17 +1,20 @@
 """What every clock ought to be, from the ticket facts and the agreement alone. Pure, and no service's code in it.
 
-The agreement of a run is open day and night and measures two things; a ticket keeps the targets that it began with.
+The agreement of a run is open day and night; a ticket keeps the targets that it began with.
 `first_response` runs from the creation to the first public reply of an agent, or to the resolution if that comes first.
 `resolution` runs to the resolution, and anew from each reopening; it stands still while the ticket waits for its
-customer. A target is met when no more time was used than it allows: a stop at the very due date is in time.
+customer. What is owed besides, `update`, `operational` and `underpinning`, is owed as `checks.commitments` says; an
+update stands still while the ticket waits for its customer, what a group owes while it waits for the customer or a
+third party. A target is met when no more time was used than it allows: a stop at the very due date is in time.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from opora_cli.checks.commitments import OPERATIONAL, UPDATE, Span, commitments
 from opora_contracts import Event
 from opora_contracts.tickets import (
     TicketAssessed,
@@ -25,8 +28,15 @@ from opora_contracts.tickets import (
 )
 from opora_contracts.vocabulary import AuthorKind, Metric, Priority, WaitingOn
 
-Targets = Mapping[Metric, int | Mapping[Priority, int]]
-"""Seconds per metric: one number for all priorities, or one for each that is measured."""
+Targets = Mapping[str, int | Mapping[Priority, int]]
+"""Seconds per metric: one number for all priorities, or one for each that is measured. That of a group stands under
+`operational:<group>`.
+"""
+_RESTS: Mapping[str, frozenset[WaitingOn]] = {
+    UPDATE: frozenset({WaitingOn.CUSTOMER}),
+    OPERATIONAL: frozenset({WaitingOn.CUSTOMER, WaitingOn.THIRD_PARTY}),
+}
+"""For whom the ticket waits while a commitment stands still."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +44,14 @@ class Reckoned:
     """A clock as it ought to be. Without a `due_at` it stood still at its end, or stands still now."""
 
     ticket_id: UUID
-    metric: Metric
+    metric: str
     cycle: int
     started_at: datetime
     due_at: datetime | None
     stopped_at: datetime | None
 
     @property
-    def key(self) -> tuple[UUID, Metric, int]:
+    def key(self) -> tuple[UUID, str, int]:
         """(ticket, metric, cycle)."""
         return self.ticket_id, self.metric, self.cycle
 
@@ -60,7 +70,54 @@ def reckon(events: Iterable[Event[Any]], targets: Targets) -> list[Reckoned]:
     facts: dict[UUID, dict[int, Event[Any]]] = {}
     for event in events:
         facts.setdefault(event.data.ticket_id, {}).setdefault(event.sequence or 0, event)
-    return [clock for of_ticket in facts.values() for clock in _reckon(list(of_ticket.values()), targets)]
+    found = [clock for of_ticket in facts.values() for clock in _reckon(list(of_ticket.values()), targets)]
+    if all(metric in {Metric.FIRST_RESPONSE, Metric.RESOLUTION} for metric in targets):
+        return found
+    return [*found, *(clock for of_ticket in facts.values() for clock in _owed(list(of_ticket.values()), targets))]
+
+
+def _owed(facts: list[Event[Any]], targets: Targets) -> Iterator[Reckoned]:
+    created = next((event.data for event in facts if isinstance(event.data, TicketCreated)), None)
+    if created is None:
+        return
+    waits = [
+        (event.time, event.data.waiting_on if isinstance(event.data, TicketHeld) else None)
+        for event in sorted(facts, key=lambda event: (event.time, event.sequence or 0))
+        if isinstance(event.data, TicketHeld | TicketResumed)
+    ]
+    for (ticket_id, metric, cycle), span in commitments(facts).items():
+        target = _seconds(targets.get(f"{metric}:{span.party}" if metric == OPERATIONAL else metric), created.priority)
+        if target is not None:
+            clock = _lived(span, target, waits, _RESTS.get(metric, frozenset()))
+            yield Reckoned(
+                ticket_id=ticket_id,
+                metric=metric,
+                cycle=cycle,
+                started_at=clock.started_at,
+                due_at=clock.due_at,
+                stopped_at=clock.stopped_at,
+            )
+
+
+def _lived(
+    span: Span, target: timedelta, waits: list[tuple[datetime, WaitingOn | None]], rests: frozenset[WaitingOn]
+) -> "_Clock":
+    before = [waiting_on for at, waiting_on in waits if at <= span.started_at]
+    resting = bool(before) and before[-1] in rests
+    clock = _Clock(span.started_at, bool(rests), left=target, since=None if resting else span.started_at)
+    for at, waiting_on in waits:
+        if at > span.started_at and (span.stopped_at is None or at <= span.stopped_at):
+            clock.pass_time(at)
+            clock.wait(at, waiting=waiting_on in rests)
+    if span.stopped_at is not None:
+        clock.pass_time(span.stopped_at)
+        clock.stopped_at = span.stopped_at
+    return clock
+
+
+def _seconds(allowed: int | Mapping[Priority, int] | None, priority: Priority) -> timedelta | None:
+    seconds = allowed.get(priority) if isinstance(allowed, Mapping) else allowed
+    return None if seconds is None else timedelta(seconds=seconds)
 
 
 def _reckon(facts: list[Event[Any]], targets: Targets) -> list[Reckoned]:
@@ -117,7 +174,7 @@ class _Walk:
     """A ticket on its way through its facts, in their order."""
 
     def __init__(self, created: TicketCreated, targets: Targets) -> None:
-        self.clocks: dict[tuple[Metric, int], _Clock] = {}
+        self.clocks: dict[tuple[str, int], _Clock] = {}
         self._targets = targets
         self._priority = created.priority
         self._waiting = False
@@ -161,7 +218,5 @@ class _Walk:
         for clock in self.clocks.values():
             clock.wait(at, waiting=waiting)
 
-    def _target(self, metric: Metric, priority: Priority | None = None) -> timedelta | None:
-        allowed = self._targets.get(metric)
-        seconds = allowed.get(priority or self._priority) if isinstance(allowed, Mapping) else allowed
-        return None if seconds is None else timedelta(seconds=seconds)
+    def _target(self, metric: str, priority: Priority | None = None) -> timedelta | None:
+        return _seconds(self._targets.get(metric), priority or self._priority)

@@ -30,6 +30,7 @@ Action = Literal[
     "create",
     "replies",
     "notes",
+    "assign",
     "hold",
     "resume",
     "resolve",

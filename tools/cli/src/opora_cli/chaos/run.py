@@ -18,7 +18,14 @@ from opora_cli.chaos.policy import Policy
 from opora_cli.chaos.rebuild import rebuilt
 from opora_cli.chaos.record import Journal
 from opora_cli.chaos.sometimes import CONSUMED, MIGRATED, count, happened
-from opora_cli.chaos.stage import CALLS, FIRST_RESPONSE_SECONDS, RESOLUTION_SECONDS, Stage, running_stage
+from opora_cli.chaos.stage import (
+    CALLS,
+    COMMITMENT_SECONDS,
+    FIRST_RESPONSE_SECONDS,
+    RESOLUTION_SECONDS,
+    Stage,
+    running_stage,
+)
 from opora_cli.checks.rest import settle
 from opora_cli.errors import CommandError
 from opora_cli.stack import Crew
@@ -183,6 +190,7 @@ class _Run:
             dsns={name: service.database_dsn for name, service in endpoints.services.items()},
             first_response_seconds=FIRST_RESPONSE_SECONDS,
             resolution_seconds=RESOLUTION_SECONDS,
+            commitment_seconds=COMMITMENT_SECONDS,
             calls=CALLS,
         )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from opora_cli.chaos.invariants.finding import Finding, found
 from opora_cli.chaos.observation import Observation
 from opora_cli.chaos.record import Outcome
+from opora_cli.checks.commitments import OPERATIONAL, UNDERPINNING, UPDATE
 from opora_contracts.vocabulary import Metric
 
 CONSUMED = "opora_consumed_events_total"
@@ -42,9 +43,15 @@ def count(observation: Observation, log_directory: Path, counted: Callable[..., 
         ),
         "a ticket was answered within 0.3 s of its due date": _races(observation),
         "a breach was declared": sum(1 for clock in observation.clocks if clock.outcome == "breached"),
+        "a group, a third party or an update was late": sum(
+            1 for clock in observation.clocks if clock.outcome == "breached" and clock.metric in _COMMITMENTS
+        ),
         "a ladder was climbed": sum(step == "escalated" for _, _, _, step, _ in observation.fired_steps),
         "an open ticket went over to another version of its agreement": int(counted(MIGRATED)),
     }
+
+
+_COMMITMENTS = frozenset({UPDATE, OPERATIONAL, UNDERPINNING})
 
 
 def happened(counts: Mapping[str, int]) -> Finding:

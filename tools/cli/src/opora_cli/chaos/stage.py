@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import httpx
 import psutil
@@ -30,6 +30,8 @@ from opora_embedded import Kafka, Postgres
 
 FIRST_RESPONSE_SECONDS = 4
 RESOLUTION_SECONDS = 15
+COMMITMENT_SECONDS = {"update": 6, "operational:network": 3, "underpinning": 1}
+"""As the oracle names them."""
 _CALENDAR = "Chaos hours"
 CALLS = {(1, 0): 1, (1, 1): 3, (1, 2): 5}
 """The ladder of every clock: seconds after its due date by level and repetition."""
@@ -251,6 +253,10 @@ def _route(links: Mapping[str, Link], service: str, server: str, address: str) -
     return f"127.0.0.1:{link.port}"
 
 
+def _commitment(name: str) -> dict[str, Any]:
+    return {"targets": {"P3": {"seconds": COMMITMENT_SECONDS[name]}}, "escalation": _LADDER}
+
+
 async def _set_up(stage: Stage) -> Promise:
     """Agree on short targets by a calendar that is always open, and ask for webhooks."""
     endpoints = stage.endpoints
@@ -266,6 +272,9 @@ async def _set_up(stage: Stage) -> Promise:
                 "metrics": {
                     "first_response": {"targets": {"P3": {"seconds": FIRST_RESPONSE_SECONDS}}, "escalation": _LADDER},
                     "resolution": {"targets": {"P3": {"seconds": RESOLUTION_SECONDS}}, "escalation": _LADDER},
+                    "update": _commitment("update"),
+                    "operational": {"network": _commitment("operational:network")},
+                    "underpinning": _commitment("underpinning"),
                 },
             },
         )

@@ -58,7 +58,7 @@ MODELS: Mapping[str, Sequence[Model]] = {
             "clocks",
             ("ticket_id", "metric", "cycle"),
             (
-                *("outcome", "state", "started_at", "due_at", "stopped_at", "target_seconds", "priority"),
+                *("outcome", "state", "started_at", "due_at", "stopped_at", "target_seconds", "priority", "party"),
                 "case when state <> 'running' then used_seconds end as used_seconds",
             ),
         ),

@@ -22,7 +22,6 @@ from opora_contracts.codec import decode
 from opora_contracts.envelope import identity_of
 from opora_contracts.errors import UndecodableEvent
 from opora_contracts.topics import PROGRESS
-from opora_contracts.vocabulary import Metric
 
 _SURVEY_LINK = re.compile(r"https?://[^\s\"'<>]+?/s/([A-Za-z0-9_-]+)/([1-5])")
 _TICKET_NUMBER = re.compile(r"\bOP-\d+\b")
@@ -131,7 +130,7 @@ async def read_open_clocks(sla: Reader) -> dict[Clock, datetime | None]:
         page = await sla.get("/v1/clocks", outcome="open", cursor=cursor, limit=200)
         for item in page["items"]:
             if item["state"] == "running":
-                clock = (UUID(item["ticket_id"]), Metric(item["metric"]), int(item["cycle"]))
+                clock = (UUID(item["ticket_id"]), str(item["metric"]), int(item["cycle"]))
                 found[clock] = datetime.fromisoformat(item["due_at"]) if item["due_at"] else None
         cursor = page["next_cursor"]
         if cursor is None:

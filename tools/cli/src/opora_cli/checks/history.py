@@ -8,9 +8,8 @@ from uuid import UUID
 
 from opora_contracts import Event
 from opora_contracts.topics import FEEDBACK, SLA, TICKETS
-from opora_contracts.vocabulary import Metric
 
-Clock = tuple[UUID, Metric, int]
+Clock = tuple[UUID, str, int]
 """(ticket, metric, cycle)."""
 
 

@@ -6,8 +6,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from opora_cli.checks.commitments import commitments
 from opora_cli.checks.history import Acknowledged, Clock, Finding, History
 from opora_contracts import Event
+from opora_contracts.commitments import (
+    CommitmentBreached,
+    CommitmentCancelled,
+    CommitmentCorrected,
+    CommitmentMet,
+    CommitmentPaused,
+    CommitmentResumed,
+    CommitmentStarted,
+)
 from opora_contracts.feedback import SurveyRequested
 from opora_contracts.sla import SlaBreached, SlaCancelled, SlaCorrected, SlaMet, SlaPaused, SlaResumed, SlaStarted
 from opora_contracts.tickets import TicketAssessed, TicketClosed, TicketCreated, TicketReplied, TicketResolved
@@ -72,7 +82,8 @@ def unbroken_order(history: History) -> Finding:
 
 def breached_once(history: History) -> Finding:
     """No clock is declared breached twice."""
-    counted = Counter(clock_of(event) for event in distinct(history.sla) if isinstance(event.data, SlaBreached))
+    breaches = (event for event in distinct(history.sla) if isinstance(event.data, SlaBreached | CommitmentBreached))
+    counted = Counter(clock_of(event) for event in breaches)
     violations = [f"{named(clock)} was breached {count} times" for clock, count in counted.items() if count > 1]
     return Finding("each breach is declared exactly once", len(counted), (*violations,))
 
@@ -83,9 +94,9 @@ def breached_not_early(history: History) -> Finding:
     withdrawn = {
         clock_of(event)
         for event in history.sla
-        if isinstance(event.data, SlaCorrected) and event.data.after is not Outcome.BREACHED
+        if isinstance(event.data, SlaCorrected | CommitmentCorrected) and event.data.after is not Outcome.BREACHED
     }
-    breaches = [event for event in distinct(history.sla) if isinstance(event.data, SlaBreached)]
+    breaches = [event for event in distinct(history.sla) if isinstance(event.data, SlaBreached | CommitmentBreached)]
     violations: list[str] = []
     for event in breaches:
         clock, due_at = clock_of(event), event.data.due_at
@@ -107,16 +118,16 @@ def due_means_breached(history: History) -> Finding:
     for event in distinct(history.sla):
         fact, clock = event.data, clock_of(event)
         match fact:
-            case SlaStarted() | SlaResumed():
+            case SlaStarted() | SlaResumed() | CommitmentStarted() | CommitmentResumed():
                 due[clock] = fact.due_at
-            case SlaPaused():
+            case SlaPaused() | CommitmentPaused():
                 due[clock] = None
-            case SlaCancelled() | SlaBreached():
+            case SlaCancelled() | SlaBreached() | CommitmentCancelled() | CommitmentBreached():
                 judged.add(clock)
-            case SlaCorrected():
+            case SlaCorrected() | CommitmentCorrected():
                 due[clock] = fact.due_at
                 judged.discard(clock) if fact.after is Outcome.OPEN else judged.add(clock)
-            case SlaMet():
+            case SlaMet() | CommitmentMet():
                 judged.add(clock)
                 if fact.due_at is not None and fact.stopped_at > fact.due_at:
                     violations.append(f"{named(clock)} was called met at {fact.stopped_at}, due {fact.due_at}")
@@ -210,7 +221,7 @@ def breach_lags_seconds(history: History) -> list[float]:
     return sorted(
         (event.data.detected_at - event.data.due_at).total_seconds() / history.clock_scale
         for event in distinct(history.sla)
-        if isinstance(event.data, SlaBreached)
+        if isinstance(event.data, SlaBreached | CommitmentBreached)
     )
 
 
@@ -229,9 +240,12 @@ def distinct(events: Iterable[Event[Any]]) -> list[Event[Any]]:
     return list(seen.values())
 
 
-def _stops(tickets: Iterable[Event[Any]]) -> dict[Clock, list[datetime]]:
-    """When each resolution and first response was reached, from the ticket facts alone."""
+def _stops(tickets: Sequence[Event[Any]]) -> dict[Clock, list[datetime]]:
+    """When each resolution, first response and commitment was reached, from the ticket facts alone."""
     stops: dict[Clock, list[datetime]] = defaultdict(list)
+    for clock, span in commitments(tickets).items():
+        if span.stopped_at is not None:
+            stops[clock].append(span.stopped_at)
     for event in tickets:
         fact = event.data
         match fact:

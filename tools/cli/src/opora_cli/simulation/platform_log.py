@@ -98,7 +98,7 @@ class PlatformLog:
             self.without_creation += subject not in self._passed_over
             return
         fact = case_fact(event)
-        if fact.moves_clocks:
+        if fact.is_kept:
             ticket.facts[fact.sequence] = fact
 
 

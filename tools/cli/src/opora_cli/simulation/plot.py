@@ -51,5 +51,5 @@ def _bars(axes: Any, metric: MetricReport, sections: Mapping[str, Comparison], l
     axes.set_xticks(range(len(names)), names, fontsize=8)
     axes.set_xlabel(label)
     axes.set_ylabel("breached, %")
-    axes.set_title(metric.metric.value, loc="left", fontsize=10)
+    axes.set_title(metric.name, loc="left", fontsize=10)
     axes.legend(fontsize=8, frameon=False)

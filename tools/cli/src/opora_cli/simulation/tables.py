@@ -34,7 +34,7 @@ def duration(seconds: int) -> str:
 
 
 def _rates(metric: MetricReport, *, compared: bool) -> Table:
-    table = Table(title=f"{metric.metric.value}: breached, of the tickets that are decided", title_justify="left")
+    table = Table(title=f"{metric.name}: breached, of the tickets that are decided", title_justify="left")
     table.add_column("")
     if compared:
         for heading in ("n before", "breached", "%"):
@@ -81,7 +81,7 @@ def _largest(groups: Mapping[str, Comparison]) -> dict[str, Comparison]:
 
 
 def _used(metric: MetricReport) -> Table:
-    table = Table(title=f"{metric.metric.value}: working time used when it ended", title_justify="left")
+    table = Table(title=f"{metric.name}: working time used when it ended", title_justify="left")
     for heading in ("priority", "n", "50 %", "75 %", "90 %", "95 %", "99 %", "longest"):
         table.add_column(heading, justify="left" if heading == "priority" else "right")
     rows = dict(metric.used_seconds_by_priority)
@@ -94,7 +94,7 @@ def _used(metric: MetricReport) -> Table:
 
 
 def _targets(metric: MetricReport, met_by_percent: int) -> Table:
-    table = Table(title=f"{metric.metric.value}: the smallest target that {met_by_percent} % met", title_justify="left")
+    table = Table(title=f"{metric.name}: the smallest target that {met_by_percent} % met", title_justify="left")
     for heading in ("priority", "n", "target now", "smallest"):
         table.add_column(heading, justify="left" if heading == "priority" else "right")
     for found in metric.targets:

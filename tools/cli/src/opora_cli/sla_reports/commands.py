@@ -22,6 +22,7 @@ class Dimension(StrEnum):
     AGREEMENT = "agreement"
     ORGANIZATION = "organization"
     GROUP = "group"
+    PARTY = "party"
     ASSIGNEE = "assignee"
     PRIORITY = "priority"
     METRIC = "metric"

@@ -45,7 +45,8 @@ def _verdict(clock: Json) -> str:
     due = f"due {moment(clock['due_at'])}" if clock["due_at"] else "no due date"
     state = "" if clock["state"] == "stopped" else f", {clock['state']}"
     outcome = f"{clock['outcome'].upper()}{state}"
-    return _cut(f"{clock['metric']} {clock['cycle']} {clock['priority']}: {outcome}; {due}; {used}", WIDTH)
+    whose = f" of {clock['party'].replace('_', ' ')}" if clock.get("party") else ""
+    return _cut(f"{clock['metric']} {clock['cycle']}{whose} {clock['priority']}: {outcome}; {due}; {used}", WIDTH)
 
 
 def _block(intervals: Sequence[Json], left: int | None) -> list[str]:

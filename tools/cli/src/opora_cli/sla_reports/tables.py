@@ -55,7 +55,6 @@ def print_breaches(report: Mapping[str, Any], out: Console) -> None:
     for each in report["metrics"]:
         sampled = "" if each["examined"] == each["breached"] else " (a sample: give a larger --limit)"
         out.print(f"{each['metric']}: {each['breached']:,} breached, {each['examined']:,} of them looked at{sampled}")
-    _print_counted_with(report["counted_with"], out)
 
 
 def print_times(report: Mapping[str, Any], out: Console) -> None:
@@ -75,7 +74,6 @@ def print_times(report: Mapping[str, Any], out: Console) -> None:
     out.print(table)
     sampled = "" if report["examined"] == report["tickets"] else " (a sample: give a larger --limit)"
     out.print(f"{report['tickets']:,} tickets, {report['examined']:,} of them looked at{sampled}")
-    _print_counted_with(report["counted_with"], out)
 
 
 def print_pauses(pauses: Sequence[Mapping[str, Any]], shortly_before_seconds: int, out: Console, *, more: bool) -> None:
@@ -88,7 +86,7 @@ def print_pauses(pauses: Sequence[Mapping[str, Any]], shortly_before_seconds: in
         table.add_row(
             "!" if pause["shortly_before"] else "",
             pause["number"],
-            f"{pause['metric']} {pause['cycle']}",
+            f"{pause['metric']} {pause['cycle']}" + (f" of {pause['party']}" if pause.get("party") else ""),
             pause["waiting_on"].replace("_", " "),
             moment(pause["from_at"]),
             moment(pause["to_at"]) if pause["to_at"] else "lasts",
@@ -108,11 +106,6 @@ def print_pauses(pauses: Sequence[Mapping[str, Any]], shortly_before_seconds: in
 def moment(text: str) -> str:
     """An RFC 3339 time in UTC, to the second, as people read it."""
     return text[:19].replace("T", " ")
-
-
-def _print_counted_with(counted_with: Mapping[str, Sequence[str]], out: Console) -> None:
-    for step, others in counted_with.items():
-        out.print(f"counted with {step}: {', '.join(others)}, whose facts sla does not keep")
 
 
 def _columns(table: Table, *headings: str, justify: Any = _LEFT) -> None:

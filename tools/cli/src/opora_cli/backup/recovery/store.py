@@ -7,6 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from opora_contracts import Event
+from opora_contracts.commitments import (
+    CommitmentBreached,
+    CommitmentCancelled,
+    CommitmentCorrected,
+    CommitmentEscalated,
+    CommitmentMet,
+    CommitmentWarning,
+)
 from opora_contracts.feedback import FeedbackAlerted, FeedbackReceived, SurveyRequested
 from opora_contracts.notifications import NotificationDelivered, NotificationFailed
 from opora_contracts.sla import SlaBreached, SlaCancelled, SlaCorrected, SlaEscalated, SlaMet, SlaWarning
@@ -16,6 +24,7 @@ _JUST_AFTER = timedelta(microseconds=1)
 """A step that time alone brings comes just after its instant."""
 _REPETITIONS = 1_000
 """Sla numbers the calls of a ladder: level × this + repetition."""
+_ALARMS = (SlaWarning, SlaEscalated, SlaBreached, CommitmentWarning, CommitmentEscalated, CommitmentBreached)
 _SOURCES_OF_MESSAGES = ["/opora/intake", "/opora/sla", "/opora/feedback"]
 
 
@@ -39,7 +48,7 @@ async def take_over_sla(connection: Any, events: Sequence[Event[Any]], numbers: 
     steps = [
         (event.data.ticket_id, event.data.metric, event.data.cycle, *_step(event), event.time)
         for event in events
-        if isinstance(event.data, SlaWarning | SlaEscalated | SlaBreached)
+        if isinstance(event.data, _ALARMS)
     ]
     await connection.executemany(
         "insert into fired_steps (ticket_id, metric, cycle, step, ordinal, fired_at)"
@@ -70,11 +79,11 @@ async def take_over_sla(connection: Any, events: Sequence[Event[Any]], numbers: 
 
 def _step(event: Event[Any]) -> tuple[str, int]:
     match event.data:
-        case SlaWarning(left_seconds=None) as warning:
+        case SlaWarning(left_seconds=None) | CommitmentWarning(left_seconds=None) as warning:
             return "warning", warning.percent
-        case SlaWarning() as warning:
+        case SlaWarning() | CommitmentWarning() as warning:
             return "warning", -(warning.left_seconds or 0)
-        case SlaEscalated() as call:
+        case SlaEscalated() | CommitmentEscalated() as call:
             return "escalated", call.level * _REPETITIONS + call.repetition
         case _:
             return "breached", 0
@@ -82,13 +91,13 @@ def _step(event: Event[Any]) -> tuple[str, int]:
 
 def _outcome(event: Event[Any]) -> str | None:
     match event.data:
-        case SlaBreached():
+        case SlaBreached() | CommitmentBreached():
             return Outcome.BREACHED
-        case SlaMet():
+        case SlaMet() | CommitmentMet():
             return Outcome.MET
-        case SlaCancelled():
+        case SlaCancelled() | CommitmentCancelled():
             return Outcome.CANCELLED
-        case SlaCorrected() as corrected:
+        case SlaCorrected() | CommitmentCorrected() as corrected:
             return corrected.after
         case _:
             return None

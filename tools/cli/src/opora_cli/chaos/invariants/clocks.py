@@ -10,6 +10,7 @@ from opora_cli.chaos.oracle import Reckoned
 from opora_cli.checks.history import Clock
 from opora_cli.checks.rules import breached_once, clock_of, distinct, named
 from opora_contracts import Event
+from opora_contracts.commitments import CommitmentBreached, CommitmentCorrected, CommitmentEscalated
 from opora_contracts.sla import SlaBreached, SlaCorrected, SlaEscalated
 from opora_contracts.topics import SLA
 from opora_contracts.vocabulary import Evidence, Outcome
@@ -19,8 +20,8 @@ from opora_contracts.vocabulary import Evidence, Outcome
 class _Told:
     """What the world was told of one clock's breach."""
 
-    breach: Event[SlaBreached]
-    corrections: list[Event[SlaCorrected]] = field(default_factory=list)
+    breach: Event[SlaBreached] | Event[CommitmentBreached]
+    corrections: list[Event[SlaCorrected] | Event[CommitmentCorrected]] = field(default_factory=list)
 
     @property
     def stands(self) -> bool:
@@ -61,9 +62,9 @@ def breached_rightly(observation: Observation, breach_grace_seconds: float = BRE
 def _told(observation: Observation) -> dict[Clock, _Told]:
     told: dict[Clock, _Told] = {}
     for event in distinct(observation.events.get(SLA.name, ())):
-        if isinstance(event.data, SlaBreached):
+        if isinstance(event.data, SlaBreached | CommitmentBreached):
             told.setdefault(clock_of(event), _Told(event))
-        elif isinstance(event.data, SlaCorrected) and clock_of(event) in told:
+        elif isinstance(event.data, SlaCorrected | CommitmentCorrected) and clock_of(event) in told:
             told[clock_of(event)].corrections.append(event)
     return told
 
@@ -114,7 +115,7 @@ def _called(reckoned: Mapping[Clock, Reckoned], told: Mapping[Clock, _Told], obs
     """
     heard: dict[Clock, set[tuple[int, int]]] = {}
     for event in distinct(observation.events.get(SLA.name, ())):
-        if isinstance(event.data, SlaEscalated):
+        if isinstance(event.data, SlaEscalated | CommitmentEscalated):
             heard.setdefault(clock_of(event), set()).add((event.data.level, event.data.repetition))
     for key, clock in reckoned.items():
         breach, missed_at = told.get(key), clock.breached_at

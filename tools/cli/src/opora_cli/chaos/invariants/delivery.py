@@ -8,6 +8,16 @@ from opora_cli.chaos.invariants.finding import Finding, found
 from opora_cli.chaos.observation import Observation
 from opora_cli.checks import rules
 from opora_contracts import TOPICS, Event
+from opora_contracts.commitments import (
+    CommitmentBreached,
+    CommitmentCorrected,
+    CommitmentEscalated,
+    CommitmentFact,
+    CommitmentMet,
+    CommitmentPaused,
+    CommitmentResumed,
+    CommitmentWarning,
+)
 from opora_contracts.sla import (
     SlaBreached,
     SlaCorrected,
@@ -21,8 +31,12 @@ from opora_contracts.sla import (
 from opora_contracts.topics import PROGRESS, REQUESTS, SLA, TICKETS
 
 _FACT_TOPICS = [topic for topic in TOPICS if topic not in {REQUESTS, PROGRESS}]
-_MOVE_NO_CLOCK = frozenset({"ticket.diagnosed", "ticket.planned", "ticket.verified", "ticket.noted", "ticket.updated"})
+_MOVE_NO_CLOCK = frozenset({"ticket.noted", "ticket.updated"})
 """What sla has no need to keep."""
+_NOTED = (
+    *(SlaBreached, SlaMet, SlaWarning, SlaEscalated),
+    *(CommitmentBreached, CommitmentMet, CommitmentWarning, CommitmentEscalated),
+)
 
 
 def outbox_complete(observation: Observation) -> Finding:
@@ -100,7 +114,8 @@ def one_effect_per_event(observation: Observation) -> Finding:
         (row.ticket_id, row.event_source, row.event_id, row.channel, row.recipient) for row in observation.notifications
     ]
     closings = [(closing.ticket_id, closing.cycle) for closing in observation.closings]
-    facts = [event for event in rules.distinct(observation.events.get(SLA.name, ())) if isinstance(event.data, SlaFact)]
+    told = rules.distinct(observation.events.get(SLA.name, ()))
+    facts = [event for event in told if isinstance(event.data, SlaFact | CommitmentFact)]
     said = [_saying(event) for event in facts]
     return found(
         "I6",
@@ -154,20 +169,23 @@ def _repeated(cases: Iterable[Hashable]) -> dict[Any, int]:
 def _saying(event: Event[Any]) -> tuple[object, ...]:
     """What a fact of sla says, without when it was said: two that agree in this say the same."""
     fact = event.data
-    words: tuple[object, ...] = (event.type, "ticket", str(fact.ticket_id), fact.metric.value, "cycle", fact.cycle)
+    words: tuple[object, ...] = (event.type, "ticket", str(fact.ticket_id), str(fact.metric), "cycle", fact.cycle)
+    details: tuple[object, ...] = ()
     match fact:
-        case SlaPaused():
-            return (*words, fact.paused_at)
-        case SlaResumed():
-            return (*words, fact.resumed_at)
-        case SlaWarning():
-            return (*words, fact.percent, fact.left_seconds)
-        case SlaEscalated():
-            return (*words, fact.level, fact.repetition)
-        case SlaCorrected():
-            return (*words, fact.before.value, fact.after.value, event.causation_id)
+        case SlaPaused() | CommitmentPaused():
+            details = (fact.paused_at,)
+        case SlaResumed() | CommitmentResumed():
+            details = (fact.resumed_at,)
+        case SlaWarning() | CommitmentWarning():
+            details = (fact.percent, fact.left_seconds)
+        case SlaEscalated() | CommitmentEscalated():
+            details = (fact.level, fact.repetition)
+        case SlaCorrected() | CommitmentCorrected():
+            party = getattr(fact, "party", None)
+            details = (party, fact.before.value, fact.after.value, event.causation_id)
         case _:
-            return words
+            pass
+    return (*words, *details)
 
 
 def _kept_by_sla(observation: Observation) -> list[str]:
@@ -199,12 +217,12 @@ def _unnoted_steps(observation: Observation, facts: Iterable[Event[Any]]) -> lis
     return [
         f"ticket {event.data.ticket_id}: sla has told {event.type} {event.data.metric} and does not know of it"
         for event in facts
-        if isinstance(event.data, SlaBreached | SlaMet | SlaWarning | SlaEscalated)
+        if isinstance(event.data, _NOTED)
         and (
             str(event.data.ticket_id),
-            event.data.metric.value,
+            str(event.data.metric),
             event.data.cycle,
-            event.type.removeprefix("sla."),
+            event.type.rpartition(".")[2],
         )
         not in noted
     ]

@@ -42,13 +42,13 @@ def models_equal_the_log(observation: Observation) -> Finding:
 def _clocks(observation: Observation) -> Iterator[str]:
     shown = {(row.ticket_id, row.metric, row.cycle): row for row in observation.clocks}
     for clock in observation.reckoned:
-        row = shown.pop((str(clock.ticket_id), clock.metric.value, clock.cycle), None)
+        row = shown.pop((str(clock.ticket_id), clock.metric, clock.cycle), None)
         if row is None:
             yield f"{rules.named(clock.key)} is missing in sla"
         else:
             yield from _compare(clock, row, observation)
     for ticket_id, metric, cycle in shown:
-        if metric in observation.targets:
+        if metric in {name.partition(":")[0] for name in observation.targets}:
             yield f"ticket {ticket_id} {metric} cycle {cycle} is shown by sla, and no fact started it"
 
 

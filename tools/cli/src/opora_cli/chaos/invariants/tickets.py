@@ -19,6 +19,7 @@ _FACT_OF: Mapping[Action, str] = {
     "replies": "ticket.replied",
     "submit_reply": "ticket.replied",
     "notes": "ticket.noted",
+    "assign": "ticket.assigned",
     "hold": "ticket.held",
     "resume": "ticket.resumed",
     "resolve": "ticket.resolved",
