@@ -130,7 +130,7 @@ async def test_the_requester_s_answer_is_proven_by_the_address_that_it_goes_to(
     ]
     assert opened == [Claim(1042, customer.customer_id), None]
     assert told["Reply-To"] == "support@example.com"
-    assert (asked["X-Opora-Instance"], asked["Auto-Submitted"]) == ("one", "auto-generated")
+    assert (asked["X-Opora-Instance"], asked["Auto-Submitted"]) == ("one", "auto-replied")
 
 
 def test_a_reply_address_that_cannot_carry_a_token_is_refused() -> None:

@@ -68,13 +68,15 @@ def letter(
     return rendering.write_letter(template, language, "Europe/Moscow", values)
 
 
-def composed(written: Letter, *, name: str = "Olga", resends: int = 0) -> EmailMessage:
+def composed(
+    written: Letter, *, name: str = "Olga", resends: int = 0, event_type: str = "ticket.created"
+) -> EmailMessage:
     """The message as a mail program reads it from the wire."""
     notification = Notification(
         notification_id=ID,
         event_source="/opora/intake",
         event_id="e-1",
-        event_type="ticket.created",
+        event_type=event_type,
         event={},
         ticket_id=ID,
         rule="r",
@@ -135,8 +137,14 @@ def test_a_message_has_both_parts_and_its_headers() -> None:
     assert message["To"] == "Olga <olga@example.org>"
     assert message["Message-ID"] == f"<{ID}@example.com>"
     assert message["In-Reply-To"] == message["References"] == f"<ticket.{ID}@example.com>"
-    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["Auto-Submitted"] == "auto-replied"
     assert message["Date"] == "Mon, 02 Mar 2026 12:00:00 +0000"
+
+
+def test_a_letter_that_answers_nothing_says_that_a_machine_began() -> None:
+    """Only the acknowledgement of a request is an automatic reply."""
+    message = composed(letter("ticket_created", "en"), event_type="ticket.assigned")
+    assert message["Auto-Submitted"] == "auto-generated"
 
 
 def test_only_a_resend_gets_another_message_id() -> None:

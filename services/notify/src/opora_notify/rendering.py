@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from opora_contracts.tickets import TicketCreated
 from opora_notify.domain.delivery import Notification
 
 LANGUAGES = ("en", "ru")
@@ -100,12 +101,17 @@ def compose(
         message["References"] = thread_id(notification.ticket_id, domain)
     if reply_to is not None:
         message["Reply-To"] = Address(addr_spec=reply_to)
-    message["Auto-Submitted"] = "auto-generated"
+    message["Auto-Submitted"] = "auto-replied" if _acknowledges(notification) else "auto-generated"
     if instance is not None:
         message["X-Opora-Instance"] = instance
     message.set_content(letter.text)
     message.add_alternative(letter.html, subtype="html")
     return message
+
+
+def _acknowledges(notification: Notification) -> bool:
+    """Whether the letter answers one of its recipient's, with nobody in between (RFC 3834 §5)."""
+    return notification.event_type == TicketCreated.event_type and notification.recipient.startswith("customer:")
 
 
 def message_id(notification: Notification, domain: str) -> str:
