@@ -10,7 +10,8 @@ from opora_chassis.platform import Platform
 from opora_chassis.service import Loop
 from opora_contracts.mail_threads import TokenKeys
 from opora_intake.api.dependencies import matrix_of
-from opora_intake.channels.letters import LetterDesk, watch_letters
+from opora_intake.channels.leased import watch
+from opora_intake.channels.letters import LetterDesk, look_at_letters
 from opora_intake.channels.listener import Door, listen
 from opora_intake.channels.recipients import Recipients
 from opora_intake.handlers.letters import LetterRules
@@ -37,8 +38,8 @@ class MailChannel:
             Loop(f"listen_{channel}", partial(self._listen, channel, port))
             for channel, port in self.settings.mail_ports.items()
         )
-        watch = partial(watch_letters, database=self.platform.database)
-        return (Loop("handle_letters", self.desk().run), Loop("watch_letters", watch), *listeners)
+        watched = partial(watch, database=self.platform.database, look=look_at_letters)
+        return (Loop("handle_letters", self.desk().run), Loop("watch_letters", watched), *listeners)
 
     def desk(self) -> LetterDesk:
         """Who handles the letters."""
