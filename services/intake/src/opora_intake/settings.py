@@ -38,6 +38,11 @@ class IntakeSettings(ServiceSettings):
     intake_mail_token_key: str | None = None
     """The name of the key by which new tokens are made; needed where there are several."""
 
+    intake_hook_max_bytes: int = Field(default=2 * 1_048_576, ge=1024)
+    """The largest webhook delivery that is taken in."""
+    intake_hook_workers: int = Field(default=2, ge=1, le=32)
+    """Webhook deliveries that are handled at the same time, each of another source."""
+
     @field_validator("priority_matrix")
     @classmethod
     def _names_pairs(cls, overrides: dict[str, Priority]) -> dict[str, Priority]:

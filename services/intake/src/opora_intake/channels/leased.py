@@ -54,7 +54,7 @@ class PutOff(Protocol):
     """Look at the piece again later; nothing when another worker has taken it over meanwhile."""
 
     async def __call__(
-        self, tx: Transaction, piece_id: UUID, *, attempts: int, claimed_attempts: int, due_at: datetime, reason: str
+        self, tx: Transaction, piece_id: UUID, /, *, attempts: int, claimed_attempts: int, due_at: datetime, reason: str
     ) -> None:
         """Store how often it was tried, when it is due, and the kind of its failure."""
         ...
