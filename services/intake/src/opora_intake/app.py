@@ -8,7 +8,7 @@ from opora_chassis.platform import Platform
 from opora_chassis.service import Parts, Service
 from opora_contracts.requests import TicketReplySubmitted, TicketSubmitted
 from opora_contracts.topics import REQUESTS
-from opora_intake.api import customers, hooks, imports, letters, tickets
+from opora_intake.api import calls, customers, hooks, imports, letters, tickets
 from opora_intake.api.dependencies import matrix_of
 from opora_intake.api.openings import opening_routes
 from opora_intake.channels.hooks import HookDesk
@@ -28,6 +28,7 @@ def compose(platform: Platform) -> Parts:
             tickets.router,
             imports.router,
             letters.router,
+            calls.router,
             hooks.router,
             hooks.inbox_routes(hook_desk.woken.set),
         ),
