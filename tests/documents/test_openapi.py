@@ -228,6 +228,7 @@ async def placed(client: httpx.AsyncClient, operation: Operation) -> str:
         "{customer_id}": ("/customers", {"name": "Somebody"}),
         "{organization_id}": ("/organizations", {"name": "Some company"}),
         "{import_id}": ("/imports", {"name": f"for {operation.name}"}),
+        "{chat_id}": ("/chats", {}),
         "{calendar_id}": ("/calendars", CALENDAR),
         "{agreement_id}": ("/agreements", {"name": "x", "metrics": {"resolution": {"targets": {"P1": {"hours": 1}}}}}),
     }
