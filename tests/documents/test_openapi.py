@@ -220,11 +220,16 @@ async def placed(client: httpx.AsyncClient, operation: Operation) -> str:
             needed = {"waiting_on": "customer"} if before == "hold" else {}
             assert (await client.post(f"/tickets/{ticket}/{before}", json=needed)).status_code == 200
         return path.format(ticket=ticket)
+    if "{hook}" in path:
+        source = {"kind": "github", "name": f"github-{uuid4().hex[:8]}", "secrets": ["a secret of the tests"]}
+        assert (await client.post("/hook-sources", json=source)).status_code == 201
+        return path.format(hook=source["name"])
     made: dict[str, tuple[str, dict[str, Any]]] = {
         "{customer_id}": ("/customers", {"name": "Somebody"}),
         "{organization_id}": ("/organizations", {"name": "Some company"}),
         "{import_id}": ("/imports", {"name": f"for {operation.name}"}),
         "{calendar_id}": ("/calendars", CALENDAR if operation.bodies else {**CALENDAR, "name": operation.name}),
+        "{chat_id}": ("/chats", {}),
         "{agreement_id}": ("/agreements", {"name": "x", "metrics": {"resolution": {"targets": {"P1": {"hours": 1}}}}}),
     }
     for parameter, (collection, body) in made.items():

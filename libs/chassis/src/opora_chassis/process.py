@@ -174,6 +174,8 @@ class Process:
         routers = parts.served() if "serve" in self.roles else ()
         sources = (self.checks, database_check(platform.database))
         app = build_app(platform, routers, sources, form_paths=parts.form_paths)
+        # An answer without an end, such as a stream of events, must end by itself for the server to stop.
+        app.state.stopping = self._stop
         host, port = self.settings.http_host, self.settings.http_port
         try:
             listener = socket.create_server(

@@ -8,9 +8,11 @@ from opora_chassis.platform import Platform
 from opora_chassis.service import Parts, Service
 from opora_contracts.requests import TicketReplySubmitted, TicketSubmitted
 from opora_contracts.topics import REQUESTS
-from opora_intake.api import customers, imports, letters, tickets
+from opora_intake.api import calls, chats, customers, hooks, imports, letters, tickets
 from opora_intake.api.dependencies import matrix_of
 from opora_intake.api.openings import opening_routes
+from opora_intake.channels.chat import ChatRoom
+from opora_intake.channels.hooks import HookDesk
 from opora_intake.channels.mail import MailChannel
 from opora_intake.handlers.requests import follow_requests
 from opora_intake.settings import IntakeSettings
@@ -19,8 +21,20 @@ from opora_intake.store.imports import import_watermarks
 
 def compose(platform: Platform) -> Parts:
     """Intake's parts on this platform."""
+    hook_desk = HookDesk(platform)
+    chat_room = ChatRoom(platform)
     return Parts(
-        routers=(customers.router, opening_routes(platform), tickets.router, imports.router, letters.router),
+        routers=(
+            customers.router,
+            opening_routes(platform),
+            tickets.router,
+            imports.router,
+            letters.router,
+            calls.router,
+            *chats.chat_routes(chat_room),
+            hooks.router,
+            hooks.inbox_routes(hook_desk.woken.set),
+        ),
         subscriptions=(
             Subscription(
                 topic=REQUESTS,
@@ -29,7 +43,9 @@ def compose(platform: Platform) -> Parts:
                 guard=Guard.INBOX,
             ),
         ),
-        loops=MailChannel(platform).loops(),
+        loops=(*MailChannel(platform).loops(), *hook_desk.loops(), *chat_room.loops()),
+        # GitHub sends forms unless it is told otherwise.
+        form_paths=(hooks.HOOK_PATH,),
         publish_marks=import_watermarks,
     )
 

@@ -45,6 +45,16 @@ class IntakeSettings(ServiceSettings):
     intake_mail_token_key: str | None = None
     """The name of the key by which new tokens are made; needed where there are several."""
 
+    intake_hook_max_bytes: int = Field(default=2 * 1_048_576, ge=1024)
+    """The largest webhook delivery that is taken in."""
+    intake_hook_workers: int = Field(default=2, ge=1, le=32)
+    """Webhook deliveries that are handled at the same time, each of another source."""
+
+    intake_chat_idle_seconds: float = Field(default=900, gt=0)
+    """A chat in which nobody has written for so long is closed."""
+    intake_chat_streams: int = Field(default=500, ge=1, le=10_000)
+    """Streams of chats that a process has open at most."""
+
     @field_validator("priority_matrix")
     @classmethod
     def _names_pairs(cls, overrides: dict[str, Priority]) -> dict[str, Priority]:

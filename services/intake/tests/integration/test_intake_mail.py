@@ -15,7 +15,8 @@ from opora_chassis.testing import wait_until
 from opora_contracts.mail_threads import Claim, reply_address
 from opora_embedded.testing import PostgresServer
 from opora_intake.channels import letters as desk_loop
-from opora_intake.channels.letters import MOST_ATTEMPTS, LetterDesk
+from opora_intake.channels.leased import MOST_ATTEMPTS
+from opora_intake.channels.letters import LetterDesk
 from opora_intake.handlers.letters import take_in
 from opora_intake.mail.confined import ReaderUnavailable
 from opora_intake.mail.letter import Letter, Reading

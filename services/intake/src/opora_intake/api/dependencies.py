@@ -28,6 +28,7 @@ from opora_intake.domain import (
     VersionConflict,
     matrix_with,
 )
+from opora_intake.domain.calls import ImpossibleCall
 from opora_intake.domain.history import OrdinalGap
 from opora_intake.domain.ticket import NUMBER
 from opora_intake.handlers.errors import Unknown, UnknownReference
@@ -90,7 +91,7 @@ def problem_of_refusal(refusal: RuleBroken) -> Problem:
             return Conflict(detail, expected_version=expected, version=actual)
         case OrdinalGap(source_id, expected, given):
             return Conflict(detail, source_id=source_id, expected_ordinal=expected, given_ordinal=given)
-        case ImpossibleTime() | NothingGiven() | UnknownReference():
+        case ImpossibleTime() | ImpossibleCall() | NothingGiven() | UnknownReference():
             return Unprocessable(detail)
         case _:
             return Conflict(detail)

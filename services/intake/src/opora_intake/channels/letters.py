@@ -1,23 +1,19 @@
-"""Letters that were kept are read and handled here: each on its own, so that none holds up another.
-
-A letter is claimed with a lease, read in a confined process outside any transaction, and handled in one transaction. A
-worker that dies leaves nothing behind but a lease that ends.
-"""
+"""Letters that were kept are read and handled here: each read in a confined process, and handled in one transaction."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
+from functools import partial
 
 import structlog
 from prometheus_client import Counter, Gauge
 
-from opora_chassis.back_off import back_off
 from opora_chassis.clock import Clock
-from opora_chassis.database import Database
+from opora_chassis.database import Database, Transaction
 from opora_chassis.errors import is_transient
-from opora_chassis.resting import rest
+from opora_intake.channels import leased
+from opora_intake.channels.leased import MOST_ATTEMPTS, Tray
 from opora_intake.domain.letters import LetterOutcome
 from opora_intake.handlers.letters import LetterRules, handle_letter
 from opora_intake.mail.confined import Reader, ReaderUnavailable
@@ -25,16 +21,8 @@ from opora_intake.mail.letter import Reading
 from opora_intake.store import letters as store
 from opora_intake.store.letters import KeptLetter
 
-MOST_ATTEMPTS = 5
-"""Then a letter that fails is put before a person."""
-
 _LEASE_SECONDS = 180.0
 """Longer than two processes may take to start and to read."""
-
-_TRANSIENT_SECONDS = 5.0
-_WATCH_SECONDS = 10.0
-_BASE_SECONDS = 2.0
-_CAP_SECONDS = 300.0
 
 LETTERS = Counter("opora_letters_total", "Letters handled, by what became of them", ["outcome"])
 WAITING = Gauge("opora_letters_waiting", "Letters that were acknowledged and are not handled yet")
@@ -46,7 +34,7 @@ Read = Callable[[bytes, str | None], Awaitable[Reading]]
 
 @dataclass(frozen=True, slots=True)
 class LetterDesk:
-    """Handles what was kept. Seconds are real ones."""
+    """Handles what was kept."""
 
     database: Database
     clock: Clock
@@ -54,7 +42,20 @@ class LetterDesk:
     instance: str | None
     readers: int
     woken: asyncio.Event
-    poll_seconds: float = 0.5
+
+    @property
+    def tray(self) -> Tray[KeptLetter]:
+        """Where the letters wait."""
+        return Tray(
+            what="letter",
+            database=self.database,
+            clock=self.clock,
+            claim_next=_claim_next,
+            put_off=store.put_off,
+            lease_seconds=_LEASE_SECONDS,
+            woken=self.woken,
+            passes=_passes,
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Handle letters until told to stop, as many at a time as there are readers; then finish what is under way."""
@@ -70,55 +71,17 @@ class LetterDesk:
             async def read(raw: bytes, envelope_sender: str | None) -> Reading:
                 return await reader.read(raw, envelope_sender=envelope_sender, instance=self.instance)
 
-            while not stop.is_set():
-                self.woken.clear()
-                claimed = await self._claim()
-                if claimed is None:
-                    await self._rest(stop)
-                else:
-                    await attempt(self, claimed, read)
-
-    async def _claim(self) -> KeptLetter | None:
-        """Claim one; nothing while the database is away."""
-        try:
-            return await claim(self)
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            log.warning("letters_put_off", error=repr(error))
-            return None
-
-    async def _rest(self, stop: asyncio.Event) -> None:
-        """Wait for a letter of this process, the next poll, or the end."""
-        waits = [asyncio.ensure_future(self.woken.wait()), asyncio.ensure_future(stop.wait())]
-        try:
-            await asyncio.wait(waits, timeout=self.poll_seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+            await leased.work_through(self.tray, partial(attempt, self, read=read), stop)
 
 
-async def watch_letters(stop: asyncio.Event, *, database: Database) -> None:
-    """Show what waits until told to stop; while the database is away, what was seen last stays."""
-    while not stop.is_set():
-        try:
-            waiting, oldest = await store.waiting_letters(database)
-            now = await database.now()
-            WAITING.set(waiting)
-            OLDEST.set(0 if oldest is None else database.clock.real_seconds(now - oldest))
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            log.debug("letters_not_seen", error=repr(error))
-        await rest(stop, _WATCH_SECONDS)
+async def look_at_letters(database: Database) -> None:
+    """Show what waits."""
+    await leased.show_waiting(database, await store.waiting_letters(database), WAITING, OLDEST)
 
 
 async def claim(of: LetterDesk) -> KeptLetter | None:
     """Take the letter that has waited longest, in a transaction of its own; None when none is due."""
-    async with of.database.transaction() as tx:
-        lease = of.clock.virtual(timedelta(seconds=_LEASE_SECONDS))
-        claimed = await store.claim_letters(tx, 1, tx.now + lease)
-    return claimed[0] if claimed else None
+    return await leased.claim(of.tray)
 
 
 async def attempt(of: LetterDesk, claimed: KeptLetter, read: Read) -> None:
@@ -131,16 +94,19 @@ async def attempt(of: LetterDesk, claimed: KeptLetter, read: Read) -> None:
         reading = await _reading(of, claimed, read)
         async with of.database.transaction() as tx:
             outcome = await handle_letter(tx, claimed, reading, of.rules)
-    except Exception as error:
-        if not _passes(error):
-            log.exception("letter_not_handled", letter_id=str(claimed.id), attempts=claimed.attempts)
-        await _put_off(of, claimed, error)
+    except Exception as error:  # noqa: BLE001  whatever it is, it is this letter's alone
+        await leased.put_back(of.tray, claimed, error)
     else:
         if outcome is None:
             log.warning("letter_lease_lost", letter_id=str(claimed.id))
             return
         LETTERS.labels(outcome).inc()
         log.info("letter_handled", letter_id=str(claimed.id), outcome=outcome, channel=claimed.channel)
+
+
+async def _claim_next(tx: Transaction, lease_ends_at: datetime) -> KeptLetter | None:
+    claimed = await store.claim_letters(tx, 1, lease_ends_at)
+    return claimed[0] if claimed else None
 
 
 async def _reading(of: LetterDesk, claimed: KeptLetter, read: Read) -> Reading | str:
@@ -153,26 +119,3 @@ async def _reading(of: LetterDesk, claimed: KeptLetter, read: Read) -> Reading |
 def _passes(error: Exception) -> bool:
     """Whether the failure says nothing of the letter."""
     return is_transient(error) or isinstance(error, ReaderUnavailable)
-
-
-async def _put_off(of: LetterDesk, claimed: KeptLetter, error: Exception) -> None:
-    passes = _passes(error)
-    jitter = random.random()  # noqa: S311  spreads retries
-    if passes:
-        log.warning("letter_put_off", letter_id=str(claimed.id), error=repr(error))
-        pause_seconds = _TRANSIENT_SECONDS * (0.5 + 0.5 * jitter)
-    else:
-        pause_seconds = back_off(claimed.attempts, base_seconds=_BASE_SECONDS, cap_seconds=_CAP_SECONDS, jitter=jitter)
-    try:
-        async with of.database.transaction() as tx:
-            await store.put_off(
-                tx,
-                claimed.id,
-                attempts=claimed.attempts - 1 if passes else claimed.attempts,
-                claimed_attempts=claimed.attempts,
-                due_at=tx.now + of.clock.virtual(timedelta(seconds=pause_seconds)),
-                # The kind of the failure and none of the letter's words.
-                reason=type(error).__name__,
-            )
-    except Exception as unsaved:
-        log.warning("letter_left_to_its_lease", letter_id=str(claimed.id), error=repr(unsaved), exc_info=True)

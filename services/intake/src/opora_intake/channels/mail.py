@@ -11,9 +11,10 @@ from opora_chassis.platform import Platform
 from opora_chassis.service import Loop
 from opora_contracts.mail_threads import TokenKeys
 from opora_intake.api.dependencies import matrix_of
-from opora_intake.channels.letters import LetterDesk, watch_letters
+from opora_intake.channels.leased import watch
+from opora_intake.channels.letters import LetterDesk, look_at_letters
 from opora_intake.channels.listener import Door, listen
-from opora_intake.channels.mailboxes import MailboxPoll, watch_mailboxes
+from opora_intake.channels.mailboxes import MailboxPoll, look_at_mailboxes
 from opora_intake.channels.recipients import Recipients
 from opora_intake.handlers.letters import LetterRules
 from opora_intake.settings import IntakeSettings
@@ -39,10 +40,10 @@ class MailChannel:
             Loop(f"listen_{channel}", partial(self._listen, channel, port))
             for channel, port in self.settings.mail_ports.items()
         )
-        watch = partial(watch_letters, database=self.platform.database)
+        watched = partial(watch, database=self.platform.database, look=look_at_letters)
         return (
             Loop("handle_letters", self.desk().run),
-            Loop("watch_letters", watch),
+            Loop("watch_letters", watched),
             *listeners,
             *self._polls(),
         )
@@ -55,10 +56,10 @@ class MailChannel:
         fetching = asyncio.Semaphore(self.settings.intake_mailbox_letters)
         database, clock = self.platform.database, self.platform.clock
         polls = [MailboxPoll(mailbox, database, clock, threads, fetching, self.woken) for mailbox in mailboxes]
-        watch = partial(watch_mailboxes, database=database)
+        watched = partial(watch, database=database, look=look_at_mailboxes)
         return [
             *(Loop(f"poll_{poll.mailbox.name}", poll.run) for poll in polls),
-            Loop("watch_mailboxes", watch),
+            Loop("watch_mailboxes", watched),
         ]
 
     def desk(self) -> LetterDesk:

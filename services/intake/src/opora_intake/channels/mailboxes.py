@@ -41,7 +41,6 @@ _REFUSED_CAP_SECONDS = 600.0
 """Where somebody must change something first; servers lock accounts that try again and again."""
 
 _PAGE = 100
-_WATCH_SECONDS = 10.0
 
 MAILBOX_MESSAGES = Counter("opora_mailbox_messages_total", "Messages of polled mailboxes", ["mailbox", "outcome"])
 MAILBOX_WANTED = Gauge("opora_mailbox_wanted", "Messages seen in a mailbox that are not kept yet", ["mailbox"])
@@ -214,20 +213,13 @@ class MailboxPoll:
             self.session = None
 
 
-async def watch_mailboxes(stop: asyncio.Event, *, database: Database) -> None:
-    """Show how the mailboxes stand until told to stop; while the database is away, what was seen last stays."""
-    while not stop.is_set():
-        try:
-            now = await database.now()
-            for standing in await store.list_mailboxes(database):
-                name, since = standing.position.name, standing.position.failing_since
-                MAILBOX_WANTED.labels(name).set(standing.wanted)
-                MAILBOX_FAILING.labels(name).set(0 if since is None else database.clock.real_seconds(now - since))
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            log.debug("mailboxes_not_seen", error=repr(error))
-        await rest(stop, _WATCH_SECONDS)
+async def look_at_mailboxes(database: Database) -> None:
+    """Show how the mailboxes stand."""
+    now = await database.now()
+    for standing in await store.list_mailboxes(database):
+        name, since = standing.position.name, standing.position.failing_since
+        MAILBOX_WANTED.labels(name).set(standing.wanted)
+        MAILBOX_FAILING.labels(name).set(0 if since is None else database.clock.real_seconds(now - since))
 
 
 def _abandoned(unwanted: Callable[[T], None] | None, ended: asyncio.Future[T]) -> None:
