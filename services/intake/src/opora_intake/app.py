@@ -8,7 +8,7 @@ from opora_chassis.platform import Platform
 from opora_chassis.service import Parts, Service
 from opora_contracts.requests import TicketReplySubmitted, TicketSubmitted
 from opora_contracts.topics import REQUESTS
-from opora_intake.api import customers, imports, letters, tickets
+from opora_intake.api import customer_records, customers, imports, letters, organizations, tickets
 from opora_intake.api.dependencies import matrix_of
 from opora_intake.api.openings import opening_routes
 from opora_intake.channels.mail import MailChannel
@@ -20,7 +20,15 @@ from opora_intake.store.imports import import_watermarks
 def compose(platform: Platform) -> Parts:
     """Intake's parts on this platform."""
     return Parts(
-        routers=(customers.router, opening_routes(platform), tickets.router, imports.router, letters.router),
+        routers=(
+            customers.router,
+            customer_records.router,
+            organizations.router,
+            opening_routes(platform),
+            tickets.router,
+            imports.router,
+            letters.router,
+        ),
         subscriptions=(
             Subscription(
                 topic=REQUESTS,

@@ -29,8 +29,9 @@ from opora_intake.domain import (
     matrix_with,
 )
 from opora_intake.domain.history import OrdinalGap
+from opora_intake.domain.merging import AlreadyMerged, SameCustomer
 from opora_intake.domain.ticket import NUMBER
-from opora_intake.handlers.errors import Unknown, UnknownReference
+from opora_intake.handlers.errors import FutureStatement, Unknown, UnknownReference
 from opora_intake.settings import IntakeSettings
 
 ReadTickets = Annotated[Caller, Depends(requires("tickets:read"))]
@@ -90,7 +91,9 @@ def problem_of_refusal(refusal: RuleBroken) -> Problem:
             return Conflict(detail, expected_version=expected, version=actual)
         case OrdinalGap(source_id, expected, given):
             return Conflict(detail, source_id=source_id, expected_ordinal=expected, given_ordinal=given)
-        case ImpossibleTime() | NothingGiven() | UnknownReference():
+        case AlreadyMerged(_, merged_into):
+            return Conflict(detail, merged_into=str(merged_into))
+        case ImpossibleTime() | NothingGiven() | UnknownReference() | SameCustomer() | FutureStatement():
             return Unprocessable(detail)
         case _:
             return Conflict(detail)

@@ -77,12 +77,13 @@ class Known:
 
     claimed: Ticket | None = None
     participant: Customer | None = None
+    """The participant whom the token proves, as who it is now."""
     hinted: Ticket | None = None
 
 
 def route(letter: Letter, thread: Thread, known: Known, *, letter_id: UUID) -> Route:
     """What becomes of the letter (RFC 3834 for what machines wrote). Total: every letter has its route."""
-    claimed = known.claimed if thread.claim is not None and _speaks_for(letter, thread.claim, known) else None
+    claimed = known.claimed if thread.claim is not None and _speaks_for(letter, known) else None
     verdict = letter.automatic
     if verdict is not None and verdict.kind is Automatic.OWN:
         return SetAside(f"our own letter came back ({verdict.evidence})")
@@ -147,12 +148,12 @@ def quarantine(
     return Begin(LetterOutcome.UNREADABLE, opening, _UNSHOWN_BUT_LINES.sub(" ", note)[:_LONGEST_BODY])
 
 
-def _speaks_for(letter: Letter, claim: Claim, known: Known) -> bool:
+def _speaks_for(letter: Letter, known: Known) -> bool:
     """Whether From names the participant whom the token proves (what is called alignment)."""
     participant, sender = known.participant, letter.sender
-    if known.claimed is None or participant is None or participant.id != claim.participant_id or sender is None:
+    if known.claimed is None or participant is None or sender is None:
         return False
-    return participant.email is not None and participant.email.casefold() == sender.address.casefold()
+    return participant.has_address(sender.address)
 
 
 def _unproven(claim: Claim, known: Known) -> str:
