@@ -8,7 +8,7 @@ from opora_chassis.platform import Platform
 from opora_chassis.service import Parts, Service
 from opora_contracts.requests import TicketReplySubmitted, TicketSubmitted
 from opora_contracts.topics import REQUESTS
-from opora_intake.api import customer_records, customers, imports, letters, organizations, tickets
+from opora_intake.api import customer_files, customer_records, customers, imports, letters, organizations, tickets
 from opora_intake.api.dependencies import matrix_of
 from opora_intake.api.openings import opening_routes
 from opora_intake.channels.mail import MailChannel
@@ -21,6 +21,7 @@ def compose(platform: Platform) -> Parts:
     """Intake's parts on this platform."""
     return Parts(
         routers=(
+            customer_files.router,  # before `customers`: its export is no customer
             customers.router,
             customer_records.router,
             organizations.router,

@@ -4,7 +4,11 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from opora_contracts.topics import CUSTOMERS
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def address() -> str:
@@ -23,7 +27,9 @@ async def state_of(desk: Any, customer: Any) -> dict[str, Any]:
     path = f"/customers/{customer['id']}"
     record = {name: value for name, value in (await desk.get(path)).items() if name != "version"}
     tickets = (await desk.get("/tickets", requester_id=customer["id"]))["items"]
-    kept = {name: sorted(one["id"] for one in (await desk.get(f"{path}/{name}"))["items"]) for name in ("notes", "consents")}
+    kept = {
+        name: sorted(one["id"] for one in (await desk.get(f"{path}/{name}"))["items"]) for name in ("notes", "consents")
+    }
     return {**record, "tickets": sorted(one["id"] for one in tickets), **kept, "now": record["consents"]}
 
 
@@ -35,7 +41,7 @@ async def consent(desk: Any, customer: Any, purpose: str, *, given: bool, at: st
 
 
 async def test_everything_goes_over_and_comes_back(desk: Any) -> None:
-    """Addresses, phones, tickets, notes, consents and the organisation go over; unmerging restores both as they were."""
+    """Addresses, phones, tickets, notes, consents, the organisation go over; unmerging restores both as they were."""
     company = await desk.post("/organizations", {"name": "Keller"})
     one = await person(desk, phones=["+4930901820", "+4940428280"], organization_id=company["id"])
     other = await person(desk, phones=["+4940428280"])
@@ -105,7 +111,7 @@ async def test_merging_again_changes_nothing(desk: Any) -> None:
 
 
 async def test_two_merges_that_cross_end_as_one(desk: Any) -> None:
-    """Each into the other at the same moment: one is carried out, one refused, and nothing is lost or locked for good."""
+    """Each into the other at the same moment: one is carried out, one refused, and nothing is lost or stays locked."""
     for _ in range(5):
         pair = [await person(desk), await person(desk)]
         tickets = [await desk.opened(requester_id=each["id"]) for each in pair]

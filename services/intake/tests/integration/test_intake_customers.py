@@ -9,6 +9,8 @@ from opora_contracts.requests import TicketSubmitted
 from opora_contracts.topics import CUSTOMERS
 from services.intake.tests.integration.test_intake_requests import asked, ticket_of
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 
 def address(name: str = "anna") -> str:
     """An address that nobody has yet."""
@@ -55,7 +57,7 @@ async def test_an_address_is_given_once(desk: Any) -> None:
 
 
 async def test_a_person_is_known_by_any_of_the_addresses(desk: Any) -> None:
-    """A ticket over HTTP, one from Kafka and a registration find the person by a further address, in any letter case."""
+    """A ticket over HTTP, one from Kafka and a registration find the person by a further address in any letter case."""
     first, second = address(), address("zweit")
     customer = await desk.post("/customers", {"name": "Anna", "emails": [first, second]})
     ticket = await desk.opened(requester_email=second.upper())

@@ -112,3 +112,44 @@ ORGANIZATION_CHANGES: Json = {
     "The contract goes on": {"contract_valid_until": "2027-12-31"},
 }
 CHANGED_ORGANIZATION = ORGANIZATION | {"tier": "silver", "version": 2}
+
+CUSTOMER_IMPORT: Json = {
+    "id": "018f3b20-5d32-7f01-9e24-7a1b3c8d9f51",
+    "name": "crm-2026-03.csv",
+    "format": "csv",
+    "state": "open",
+    "problem": None,
+    "received_bytes": 0,
+    "rows": 0,
+    "registered": 0,
+    "changed": 0,
+    "unchanged": 0,
+    "refused": 0,
+    "opened_at": "2026-03-02T12:00:00Z",
+    "finished_at": None,
+}
+CUSTOMER_IMPORT_DONE = CUSTOMER_IMPORT | {
+    "state": "done",
+    "received_bytes": 84,
+    "rows": 2,
+    "registered": 1,
+    "refused": 1,
+    "finished_at": "2026-03-02T12:00:01Z",
+}
+NEW_CUSTOMER_IMPORTS: Json = {
+    "From the CRM": {"name": "crm-2026-03.csv", "format": "csv"},
+    "Lines of JSON": {"name": "crm-2026-03.jsonl", "format": "jsonl"},
+}
+PIECES: Json = {
+    "A small file at once": {
+        "offset": 0,
+        "text": "name,emails,phones\r\nMaria Keller,maria.keller@example.com,'+4930901820\r\nNobody,nobody,\r\n",
+        "last": True,
+    }
+}
+REFUSED_ROW: Json = {
+    "line": 3,
+    "field": "emails",
+    "reason": "Value error, no e-mail address such as anna@example.com: An email address must have an @-sign.",
+    "instead": "give addresses such as anna@example.com, at most 20, with semicolons between them",
+}

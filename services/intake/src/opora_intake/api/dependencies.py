@@ -91,9 +91,8 @@ def problem_of_refusal(refusal: RuleBroken) -> Problem:
             return Conflict(detail, expected_version=expected, version=actual)
         case OrdinalGap(source_id, expected, given):
             return Conflict(detail, source_id=source_id, expected_ordinal=expected, given_ordinal=given)
-        case AlreadyMerged(_, merged_into):
-            return Conflict(detail, merged_into=str(merged_into))
         case ImpossibleTime() | NothingGiven() | UnknownReference() | SameCustomer() | FutureStatement():
             return Unprocessable(detail)
         case _:
-            return Conflict(detail)
+            merged = {"merged_into": str(refusal.merged_into)} if isinstance(refusal, AlreadyMerged) else {}
+            return Conflict(detail, **merged)

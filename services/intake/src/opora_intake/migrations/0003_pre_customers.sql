@@ -95,6 +95,7 @@ create table customer_imports (
     next_line      bigint not null default 1,
     header         text[],
     carried        text not null default '',
+    skipping       boolean not null default false,
     rows           bigint not null default 0,
     registered     bigint not null default 0,
     changed        bigint not null default 0,
@@ -105,6 +106,7 @@ create table customer_imports (
     finished_at    timestamptz
 );
 comment on column customer_imports.carried is 'The beginning of a row whose end has not come yet.';
+comment on column customer_imports.skipping is 'A line is being dropped that was refused for its length.';
 comment on column customer_imports.next_line is 'The line of the file with which `carried` begins.';
 
 create table customer_import_refusals (
