@@ -28,6 +28,7 @@ from opora_intake.domain import (
     VersionConflict,
     matrix_with,
 )
+from opora_intake.domain.customer import ContractEndsEarly
 from opora_intake.domain.history import OrdinalGap
 from opora_intake.domain.merging import AlreadyMerged, SameCustomer
 from opora_intake.domain.ticket import NUMBER
@@ -70,6 +71,16 @@ def _reference(
 TicketReference = Annotated[UUID | int, Depends(_reference)]
 
 
+_CANNOT_BE_TRUE = (
+    ImpossibleTime,
+    NothingGiven,
+    UnknownReference,
+    SameCustomer,
+    FutureStatement,
+    ContractEndsEarly,
+)
+
+
 @contextmanager
 def broken_rules_as_problems() -> Iterator[None]:
     """Answer what the domain refuses: 404 for what does not exist, 422 for what cannot be true, 409 for the rest."""
@@ -91,7 +102,7 @@ def problem_of_refusal(refusal: RuleBroken) -> Problem:
             return Conflict(detail, expected_version=expected, version=actual)
         case OrdinalGap(source_id, expected, given):
             return Conflict(detail, source_id=source_id, expected_ordinal=expected, given_ordinal=given)
-        case ImpossibleTime() | NothingGiven() | UnknownReference() | SameCustomer() | FutureStatement():
+        case _ if isinstance(refusal, _CANNOT_BE_TRUE):
             return Unprocessable(detail)
         case _:
             merged = {"merged_into": str(refusal.merged_into)} if isinstance(refusal, AlreadyMerged) else {}

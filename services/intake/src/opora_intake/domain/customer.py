@@ -16,6 +16,7 @@ from opora_contracts.customers import (
     OrganizationUpdated,
 )
 from opora_intake.domain.contacts import without_twins
+from opora_intake.domain.errors import RuleBroken
 
 
 class Purpose(StrEnum):
@@ -23,6 +24,17 @@ class Purpose(StrEnum):
 
     SURVEYS = "surveys"
     NEWSLETTER = "newsletter"
+
+
+@dataclass
+class ContractEndsEarly(RuleBroken):
+    """A contract lasts a day at least."""
+
+    first: date
+    last: date
+
+    def __str__(self) -> str:
+        return f"The contract ends on {self.last}, before it begins on {self.first}: give a later end, or null for none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +129,13 @@ def newest_consents(*statements: Consent) -> tuple[Consent, ...]:
 
 
 def changed_organization(organization: Organization, changes: Mapping[str, Any], now: datetime) -> Organization | None:
-    """The organisation with these fields, one version further; None when that changes nothing."""
+    """The organisation with these fields, one version further; None when nothing changes. Raises ContractEndsEarly."""
     after = replace(organization, **changes)
     if after == organization:
         return None
+    first, last = after.contract_valid_from, after.contract_valid_until
+    if first is not None and last is not None and last < first:
+        raise ContractEndsEarly(first, last)
     return replace(after, version=organization.version + 1, last_time=max(now, organization.last_time))
 
 
