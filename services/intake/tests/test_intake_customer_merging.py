@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from opora_intake.domain.contacts import checked_email, checked_phone
 from opora_intake.domain.customer import Consent, Customer, changed_customer, newest_consents
@@ -78,8 +78,9 @@ class Merging(RuleBasedStateMachine):
         assert all(not one.emails and not one.phones for one in self.people.values() if one.merged_into)
 
 
-TestMerging = Merging.TestCase
-TestMerging.__doc__ = "No order of merges and undoings loses or doubles anything."
+def test_no_order_of_merges_and_undoings_loses_or_doubles_anything() -> None:
+    """Whatever is merged and taken apart, each address has one owner, and whoever is taken apart has what they had."""
+    run_state_machine_as_test(Merging)
 
 
 def test_what_came_since_stays_where_it_came() -> None:
