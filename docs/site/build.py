@@ -40,6 +40,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
         *(f"docs/sla-{page}" for page in ("escalation", "commitments", "changes", "simulation", "reports")),
     ),
     "Channels": ("docs/mail", "docs/webhooks", "docs/calls", "docs/chat"),
+    "Customers": ("docs/customers",),
     "Events": ("docs/events/index", "docs/events/opora.requests", "docs/events/*", "reference/asyncapi"),
     "HTTP": (*(f"reference/{service}" for service in SERVICES), "reference/*"),
     "Operating": ("docs/operations/index", "docs/operations/*"),

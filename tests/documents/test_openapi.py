@@ -190,7 +190,8 @@ async def test_the_running_service_accepts_the_example(services: Stack, operatio
     """Each example of a request is carried out by the real service, and the answer is of the documented shape."""
     async with services.client(operation.service) as client:
         path = await placed(client, operation)
-        answer = await client.request(operation.method, path, json=operation.bodies[example])
+        body = await sent(client, operation, example)
+        answer = await client.request(operation.method, path, json=body)
     assert answer.status_code == int(operation.success), answer.text
     assert broken_rules(operation.schema("responses", operation.success, "content", JSON), answer.json()) == []
 
@@ -224,7 +225,12 @@ async def placed(client: httpx.AsyncClient, operation: Operation) -> str:
         source = {"kind": "github", "name": f"github-{uuid4().hex[:8]}", "secrets": ["a secret of the tests"]}
         assert (await client.post("/hook-sources", json=source)).status_code == 201
         return path.format(hook=source["name"])
+    if operation.name == "post_unmerge":
+        one, other = [(await client.post("/customers", json={"name": "x"})).json()["id"] for _ in range(2)]
+        assert (await client.post(f"/customers/{one}/merge", json={"into": other})).status_code == 200
+        return path.replace("{customer_id}", one)
     made: dict[str, tuple[str, dict[str, Any]]] = {
+        "{customer_import_id}": ("/customer-imports", {"name": f"for {operation.name}"}),
         "{customer_id}": ("/customers", {"name": "Somebody"}),
         "{organization_id}": ("/organizations", {"name": "Some company"}),
         "{import_id}": ("/imports", {"name": f"for {operation.name}"}),
@@ -237,8 +243,16 @@ async def placed(client: httpx.AsyncClient, operation: Operation) -> str:
             made_here = await client.post(collection, json=body)
             # sla knows imports from intake alone.
             identifier = str(uuid4()) if made_here.status_code == 404 else made_here.json()["id"]
-            return path.replace(parameter, identifier)
+            return path.replace(parameter, identifier).replace("{purpose}", "surveys")
     return path.replace("{agent_id}", "anna").replace("{name}", "platform")
+
+
+async def sent(client: httpx.AsyncClient, operation: Operation, example: str) -> Any:
+    """The example's body; where it names a thing that must exist, that thing is made."""
+    body = operation.bodies[example]
+    if operation.name != "post_merge":
+        return body
+    return {**body, "into": (await client.post("/customers", json={"name": "Somebody else"})).json()["id"]}
 
 
 def refused_requests(operation: Operation) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -15,6 +15,7 @@ from opora_chassis.identifiers import new_id
 from opora_chassis.testing import RunningService, running_service, wait_until
 from opora_contracts import Event, topic_of
 from opora_contracts.codec import UnknownEvent, decode, encode
+from opora_contracts.customers import CustomerFact, CustomerMerged
 from opora_contracts.feedback import FeedbackFact
 from opora_contracts.tickets import TicketClosed
 from opora_contracts.topics import FEEDBACK
@@ -72,6 +73,28 @@ class Desk:
                 self.prefix + topic_of(fact).name, record.value, key=record.key, headers=list(record.headers)
             )
         return fact
+
+    async def tell(self, fact: CustomerFact | CustomerMerged, sequence: int) -> None:
+        """Publish a customer's fact. Returns once feedback has followed it."""
+        record = encode(
+            Event(
+                id=str(new_id()),
+                source="/opora/intake",
+                type=fact.event_type,
+                version=1,
+                time=await self.database.now(),
+                subject=str(fact.customer_id),
+                sequence=sequence,
+                data=fact,
+            )
+        )
+        await self.producer.send_and_wait(
+            self.prefix + topic_of(fact).name, record.value, key=record.key, headers=list(record.headers)
+        )
+        followed = "select 1 from applied where subject = $1 and sequence >= $2"
+        await wait_until(
+            lambda: self.database.fetchval(followed, str(fact.customer_id), sequence), what="the fact was followed"
+        )
 
     async def verdict(self, fact: TicketClosed) -> str | None:
         """What feedback thought of a closing."""

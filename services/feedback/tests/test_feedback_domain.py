@@ -10,7 +10,7 @@ from opora_contracts.feedback import FeedbackAlerted, FeedbackReceived, SurveyRe
 from opora_contracts.tickets import TicketClosed
 from opora_contracts.vocabulary import ResolutionCode
 from opora_feedback import domain
-from opora_feedback.domain import AskingPolicy, Journal, Survey, SurveyState, Verdict
+from opora_feedback.domain import AskingPolicy, Journal, Person, Survey, SurveyState, Verdict
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 TICKET = UUID("0195512a-0000-7000-8000-000000000001")
@@ -48,18 +48,18 @@ def survey() -> Survey:
 
 def test_a_served_customer_is_asked() -> None:
     """A closing with a requester who was never asked before leads to a survey."""
-    assert domain.judge(closed(), NOON, None, NOON, POLICY) is Verdict.ASKED
+    assert domain.judge(closed(), NOON, Person(), NOON, POLICY) is Verdict.ASKED
 
 
 @pytest.mark.parametrize("code", [ResolutionCode.DUPLICATE, ResolutionCode.CANCELLED])
 def test_nobody_is_asked_about_a_case_that_was_not_served(code: ResolutionCode) -> None:
     """Duplicates and cancelled requests ask nothing: there was no help to rate."""
-    assert domain.judge(closed(code), NOON, None, NOON, POLICY) is Verdict.NOT_SERVED
+    assert domain.judge(closed(code), NOON, Person(), NOON, POLICY) is Verdict.NOT_SERVED
 
 
 def test_a_ticket_without_a_requester_asks_nobody() -> None:
     """A ticket that a machine opened has nobody to ask."""
-    assert domain.judge(closed(requester_id=None), NOON, None, NOON, POLICY) is Verdict.NOBODY_TO_ASK
+    assert domain.judge(closed(requester_id=None), NOON, Person(), NOON, POLICY) is Verdict.NOBODY_TO_ASK
 
 
 @pytest.mark.parametrize(
@@ -68,17 +68,17 @@ def test_a_ticket_without_a_requester_asks_nobody() -> None:
 )
 def test_a_person_is_asked_once_per_interval(days_ago: float, verdict: Verdict) -> None:
     """A person who was asked less than seven days ago is left in peace, on the seventh day asked again."""
-    assert domain.judge(closed(), NOON, NOON - timedelta(days=days_ago), NOON, POLICY) is verdict
+    assert domain.judge(closed(), NOON, Person(NOON - timedelta(days=days_ago)), NOON, POLICY) is verdict
 
 
 def test_an_interval_of_zero_always_asks() -> None:
     """An interval of zero asks even a person who was asked in the same instant."""
-    assert domain.judge(closed(), NOON, NOON, NOON, replace(POLICY, ask_interval=timedelta(0))) is Verdict.ASKED
+    assert domain.judge(closed(), NOON, Person(NOON), NOON, replace(POLICY, ask_interval=timedelta(0))) is Verdict.ASKED
 
 
 def test_a_closing_of_long_ago_asks_nobody() -> None:
     """A service that is built late from old facts does not ask about cases that were closed before a survey's life."""
-    assert domain.judge(closed(), NOON - timedelta(days=15), None, NOON, POLICY) is Verdict.LONG_AGO
+    assert domain.judge(closed(), NOON - timedelta(days=15), Person(), NOON, POLICY) is Verdict.LONG_AGO
 
 
 def test_a_survey_carries_the_closings_dimensions_and_ends_in_time() -> None:

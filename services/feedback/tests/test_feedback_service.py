@@ -10,10 +10,13 @@ import httpx
 import pytest
 
 from opora_chassis.identifiers import new_id
+from opora_contracts.customers import ConsentStatement, CustomerMerged, CustomerRegistered, CustomerUpdated
 from opora_contracts.feedback import FeedbackAlerted, FeedbackReceived, SurveyRequested
 from opora_contracts.vocabulary import ResolutionCode
 
 Feedback = Callable[..., AbstractAsyncContextManager[Any]]
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 def browser() -> httpx.AsyncClient:
@@ -49,6 +52,51 @@ async def test_a_person_is_asked_once_in_an_interval_over_all_tickets(feedback: 
         other = await desk.close()
         assert [await desk.verdict(one) for one in (first, second, other)] == ["asked", "asked_lately", "asked"]
         assert {event.subject for event in await desk.told(2)} == {str(first.ticket_id), str(other.ticket_id)}
+
+
+async def test_merged_customers_are_asked_as_one_person(feedback: Feedback) -> None:
+    """Who was asked lately under either id is not asked again, also once the two are apart; others are."""
+    async with feedback() as desk:
+        one, other, third = new_id(), new_id(), new_id()
+        for customer_id in (one, other):
+            await desk.tell(CustomerRegistered(customer_id=customer_id, name="Anna"), 1)
+        first = await desk.close(customer_id=one)
+        await desk.tell(CustomerMerged(customer_id=one, merged_into=other), 2)
+        late = [await desk.close(customer_id=customer_id) for customer_id in (one, other)]
+        await desk.tell(CustomerUpdated(customer_id=one, name="Anna"), 3)
+        late += [await desk.close(customer_id=customer_id) for customer_id in (one, other)]
+        assert await desk.verdict(first) == "asked"
+        assert [await desk.verdict(each) for each in late] == ["asked_lately"] * 4
+        assert await desk.verdict(await desk.close(customer_id=third)) == "asked"
+        await desk.told(2)
+
+
+async def test_a_merged_customer_is_asked_under_the_id_that_stands(feedback: Feedback) -> None:
+    """A closing that names the old id asks the one at the end of the merges, whichever fact came first."""
+    async with feedback() as desk:
+        one, other, third = new_id(), new_id(), new_id()
+        await desk.tell(CustomerMerged(customer_id=one, merged_into=other), 1)
+        await desk.tell(CustomerMerged(customer_id=other, merged_into=third), 1)
+        survey = await desk.survey_of(await desk.close(customer_id=one))
+        assert survey["customer_id"] == str(third)
+        assert await desk.verdict(await desk.close(customer_id=third)) == "asked_lately"
+
+
+async def test_who_declined_surveys_is_not_asked(feedback: Feedback) -> None:
+    """A withdrawn consent holds for every ticket; given again, the customer is asked again."""
+    async with feedback() as desk:
+        customer_id = new_id()
+
+        async def said(sequence: int, *, given: bool | None) -> None:
+            consent = () if given is None else (ConsentStatement(purpose="surveys", given=given, at=NOON),)
+            fact_type = CustomerRegistered if sequence == 1 else CustomerUpdated
+            await desk.tell(fact_type(customer_id=customer_id, name="Anna", consents=consent), sequence)
+
+        await said(1, given=None)
+        await said(2, given=False)
+        assert await desk.verdict(await desk.close(customer_id=customer_id)) == "declined"
+        await said(3, given=True)
+        assert await desk.verdict(await desk.close(customer_id=customer_id)) == "asked"
 
 
 async def test_what_was_not_served_asks_nobody(feedback: Feedback) -> None:

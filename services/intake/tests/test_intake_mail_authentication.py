@@ -16,7 +16,7 @@ from opora_intake.mail.reading import read_letter
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LETTER_ID = UUID("018f3a52-9a11-7e0c-8b21-5d1f0c7a9e04")
-ANNA = Customer(id=uuid4(), name="Anna", email="anna@example.com", version=1, last_time=NOON)
+ANNA = Customer(id=uuid4(), name="Anna", emails=("anna@example.com",), version=1, last_time=NOON)
 OURS = frozenset({"mx.example.org"})
 
 

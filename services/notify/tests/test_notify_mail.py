@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from opora_chassis.identifiers import new_id
+from opora_contracts.customers import CustomerMerged, CustomerUpdated
 from opora_contracts.feedback import SurveyRequested
 from opora_contracts.mail_threads import Claim, thread_of, token_keys
 from opora_contracts.notifications import NotificationDelivered, NotificationFailed, NotificationSuppressed
@@ -54,6 +55,29 @@ async def test_an_event_delivered_twice_writes_once(notify: Notify, mail_server:
         await post.notifications(ticket_id, "delivered", count=2)
         await post.told(2)
     assert len(mail_server.letters) == 2
+
+
+async def test_a_merged_customer_is_reached_where_the_other_one_is(notify: Notify, mail_server: Any) -> None:
+    """A ticket that names the old id writes to the one at the end of the merges, and to its own again once apart."""
+    async with notify() as post:
+        first = await post.register(email="first@example.org")
+        second = await post.register(email="second@example.org")
+        third = await post.register(name="Olga Z.", email="third@example.org")
+        gone = "select 1 from customers where customer_id = $1 and merged_into is not null"
+        for one, into in ((first, second), (second, third)):
+            await post.publish(CustomerMerged(customer_id=one.customer_id, merged_into=into.customer_id))
+            await post.service.wait_until(lambda one=one: post.database.fetchval(gone, one.customer_id))
+        ticket_id = await post.open_ticket(first.customer_id)
+        (entry,) = await post.notifications(ticket_id, "delivered")
+        assert entry["recipient"] == f"customer:{first.customer_id}"
+        await post.publish(CustomerUpdated(customer_id=first.customer_id, name="Olga", email="first@example.org"))
+        alone = "select 1 from customers where customer_id = $1 and merged_into is null"
+        await post.service.wait_until(lambda: post.database.fetchval(alone, first.customer_id))
+        await post.notifications(await post.open_ticket(first.customer_id), "delivered")
+    assert [letter["To"] for letter in mail_server.letters] == [
+        '"Olga Z." <third@example.org>',
+        "Olga <first@example.org>",
+    ]
 
 
 async def test_a_letter_waits_for_its_recipients_address(notify: Notify, mail_server: Any) -> None:

@@ -60,6 +60,8 @@ COMMANDS = (
     ["sla", "report", "times"],
     ["sla", "report", "pauses"],
     ["sla", "explain"],
+    ["customers", "import"],
+    ["customers", "export"],
 )
 
 

@@ -63,11 +63,12 @@ CUSTOMERS = Topic(
     types=(
         customers.CustomerRegistered,
         customers.CustomerUpdated,
+        customers.CustomerMerged,
         customers.OrganizationRegistered,
         customers.OrganizationUpdated,
     ),
     producers=("intake",),
-    consumers=("notify",),
+    consumers=("notify", "feedback"),
     description="Who the customers and their organisations are.",
 )
 SLA = Topic(

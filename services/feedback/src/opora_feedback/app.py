@@ -7,8 +7,9 @@ from opora_chassis.consume import Subscription
 from opora_chassis.identifiers import new_id
 from opora_chassis.platform import Platform
 from opora_chassis.service import Loop, Parts, Service
+from opora_contracts.customers import CustomerMerged, CustomerRegistered, CustomerUpdated
 from opora_contracts.tickets import TicketClosed
-from opora_contracts.topics import TICKETS
+from opora_contracts.topics import CUSTOMERS, TICKETS
 from opora_feedback import api, handlers, pages, timers
 from opora_feedback.settings import FeedbackSettings, settings_of
 
@@ -22,7 +23,14 @@ def compose(platform: Platform) -> Parts:
     )
     return Parts(
         routers=(api.router, pages.router),
-        subscriptions=(Subscription(topic=TICKETS, handle=follow_closings, types=(TicketClosed,)),),
+        subscriptions=(
+            Subscription(topic=TICKETS, handle=follow_closings, types=(TicketClosed,)),
+            Subscription(
+                topic=CUSTOMERS,
+                handle=handlers.follow_customers,
+                types=(CustomerRegistered, CustomerUpdated, CustomerMerged),
+            ),
+        ),
         form_paths=(pages.FORM_PATH,),
         loops=(Loop("expire_surveys", expire_surveys),),
     )

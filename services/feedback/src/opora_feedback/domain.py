@@ -37,6 +37,7 @@ class Verdict(StrEnum):
     NOT_SERVED = "not_served"
     ASKED_LATELY = "asked_lately"
     LONG_AGO = "long_ago"
+    DECLINED = "declined"
 
 
 class SurveyState(StrEnum):
@@ -45,6 +46,16 @@ class SurveyState(StrEnum):
     REQUESTED = "requested"
     ANSWERED = "answered"
     EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What asking a customer depends on; merged records are one person."""
+
+    last_asked_at: datetime | None = None
+    """When the person was last asked about any ticket."""
+    declined: bool = False
+    """The person withdrew or refused the consent to surveys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,17 +129,17 @@ class Answer:
     facts: tuple[FeedbackReceived | FeedbackAlerted, ...]
 
 
-def judge(
-    closed: TicketClosed, closed_at: datetime, last_asked_at: datetime | None, now: datetime, policy: AskingPolicy
-) -> Verdict:
-    """Whether to ask about this closing. `last_asked_at` is when the requester was last asked about any ticket."""
+def judge(closed: TicketClosed, closed_at: datetime, person: Person, now: datetime, policy: AskingPolicy) -> Verdict:
+    """Whether to ask about this closing; `person` is who the requester is by now."""
     if closed.requester_id is None:
         return Verdict.NOBODY_TO_ASK
+    if person.declined:
+        return Verdict.DECLINED
     if closed.resolution_code in _NOT_SERVED:
         return Verdict.NOT_SERVED
     if now - closed_at > policy.survey_life:
         return Verdict.LONG_AGO
-    if last_asked_at is not None and now - last_asked_at < policy.ask_interval:
+    if person.last_asked_at is not None and now - person.last_asked_at < policy.ask_interval:
         return Verdict.ASKED_LATELY
     return Verdict.ASKED
 

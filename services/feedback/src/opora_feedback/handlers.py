@@ -1,6 +1,7 @@
 """What feedback does with closings and with answers. Each function works inside the caller's transaction."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 from uuid import UUID
 
@@ -8,9 +9,10 @@ from prometheus_client import Counter
 
 from opora_chassis.database import Transaction
 from opora_contracts import Event
+from opora_contracts.customers import CustomerFact, CustomerMerged
 from opora_contracts.tickets import TicketClosed
 from opora_feedback import domain, store
-from opora_feedback.domain import AskingPolicy, Closing, NewSurveyId, Survey, SurveyState, Verdict
+from opora_feedback.domain import AskingPolicy, Closing, NewSurveyId, Person, Survey, SurveyState, Verdict
 
 CLOSINGS = Counter("opora_feedback_closings_total", "Live closings judged, by verdict", ["verdict"])
 ANSWERS = Counter("opora_feedback_answers_total", "Answers taken, changed ones included, by score", ["score"])
@@ -37,9 +39,9 @@ async def follow_closings(
     """
     closed = [cast("Event[TicketClosed]", event) for event in events if event.import_id is None]
     known = await store.known_closings(tx, {(event.data.ticket_id, event.data.cycle) for event in closed})
-    last_asked_at = await store.lock_asked_customers(
-        tx, {event.data.requester_id for event in closed if event.data.requester_id is not None}
-    )
+    requesters = {event.data.requester_id for event in closed if event.data.requester_id is not None}
+    identities = await store.identities_of(tx, requesters)
+    people = await store.lock_people(tx, {identities[requester] for requester in requesters})
     journals = await store.lock_journals(tx, {event.data.ticket_id for event in closed})
     closings: list[Closing] = []
     surveys: list[Survey] = []
@@ -48,21 +50,22 @@ async def follow_closings(
         if (fact.ticket_id, fact.cycle) in known:
             continue
         known.add((fact.ticket_id, fact.cycle))
-        asked_before = None if fact.requester_id is None else last_asked_at[fact.requester_id]
-        verdict = domain.judge(fact, event.time, asked_before, tx.now, policy)
+        identity = None if fact.requester_id is None else identities[fact.requester_id]
+        person = Person() if identity is None else people[identity]
+        verdict = domain.judge(fact, event.time, person, tx.now, policy)
         closing = domain.closing_of(fact, event.time, verdict)
         closings.append(closing)
         CLOSINGS.labels(verdict).inc()
-        if verdict is Verdict.ASKED and fact.requester_id is not None:
+        if verdict is Verdict.ASKED and identity is not None:
             survey = domain.survey_of(
                 closing,
-                customer_id=fact.requester_id,
+                customer_id=identity,
                 language=fact.language,
                 survey_id=new_survey_id(),
                 now=tx.now,
                 policy=policy,
             )
-            last_asked_at[fact.requester_id] = tx.now
+            people[identity] = replace(person, last_asked_at=tx.now)
             request = domain.request_of(survey)
             journals[fact.ticket_id], told = journals[fact.ticket_id].write(request, tx.now, event)
             surveys.append(survey)
@@ -71,6 +74,29 @@ async def follow_closings(
     await store.insert_surveys(tx, surveys)
     await store.save_asked_customers(tx, {survey.customer_id: tx.now for survey in surveys})
     await store.save_journals(tx, [journals[survey.ticket_id] for survey in surveys])
+
+
+async def follow_customers(events: Sequence[Event[Any]], tx: Transaction) -> None:
+    """Keep who was merged into whom, and who wants no surveys, history included.
+
+    When two become one, or one becomes two again, whoever was asked last counts for both: nobody is asked too often.
+    """
+    states = {event.data.customer_id: event.data for event in events if isinstance(event.data, CustomerFact)}
+    newest = {event.data.customer_id: event.data for event in events}
+    parted = await store.save_customers(
+        tx, {customer_id: _declines(fact) for customer_id, fact in sorted(states.items())}
+    )
+    merges = {fact.customer_id: fact.merged_into for fact in newest.values() if isinstance(fact, CustomerMerged)}
+    await store.save_merges(tx, merges)
+    pairs = sorted({*parted.items(), *merges.items()})
+    # All at once and in one order, so that two transactions never wait for each other in a circle.
+    await store.lock_people(tx, {customer_id for pair in pairs for customer_id in pair})
+    for one, other in pairs:
+        await store.share_last_asking(tx, one, other)
+
+
+def _declines(fact: CustomerFact) -> bool:
+    return any(consent.purpose == "surveys" and not consent.given for consent in fact.consents)
 
 
 async def take_answer(

@@ -1,12 +1,12 @@
 """Every SQL statement of feedback. Times and identifiers come in as parameters."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from opora_chassis.database import Transaction
-from opora_feedback.domain import Closing, Journal, Score, Survey, SurveyState, score_of
+from opora_feedback.domain import Closing, Journal, Person, Score, Survey, SurveyState, score_of
 
 Dimension = Literal["agent", "group", "product", "category"]
 
@@ -44,8 +44,53 @@ async def known_closings(tx: Transaction, keys: Collection[tuple[UUID, int]]) ->
     return {(row["ticket_id"], row["cycle"]) for row in rows}
 
 
-async def lock_asked_customers(tx: Transaction, customer_ids: Collection[UUID]) -> dict[UUID, datetime | None]:
-    """When each person was last asked. The rows stay locked, so nobody else asks them before this commits."""
+async def identities_of(reader: Reader, customer_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """Who each customer is by now: the one at the end of its merges, or itself where nothing is known of it."""
+    # `union` without `all`: facts of two partitions may show, for a moment, two customers merged into each other.
+    rows = await reader.fetch(
+        "with recursive chain as (select id as wanted, id as customer_id from unnest($1::uuid[]) as given (id)"
+        " union select chain.wanted, customers.merged_into from chain join customers using (customer_id)"
+        " where customers.merged_into is not null)"
+        " select wanted, chain.customer_id from chain left join customers using (customer_id)"
+        " where customers.merged_into is null",
+        list(customer_ids),
+    )
+    return {one: one for one in customer_ids} | {row["wanted"]: row["customer_id"] for row in rows}
+
+
+async def save_customers(tx: Transaction, declined: Mapping[UUID, bool]) -> dict[UUID, UUID]:
+    """Write whether each declines surveys; they stand alone now. Returns those who were merged until now, with whom."""
+    merged = await tx.fetch(
+        "select customer_id, merged_into from customers where customer_id = any($1) and merged_into is not null",
+        list(declined),
+    )
+    await tx.executemany(
+        "insert into customers (customer_id, declined) values ($1, $2) on conflict (customer_id)"
+        " do update set declined = excluded.declined, merged_into = null",
+        list(declined.items()),
+    )
+    return {row["customer_id"]: row["merged_into"] for row in merged}
+
+
+async def save_merges(tx: Transaction, merges: Mapping[UUID, UUID]) -> None:
+    """Remember who these customers are by now."""
+    await tx.executemany(
+        "insert into customers (customer_id, merged_into) values ($1, $2) on conflict (customer_id)"
+        " do update set merged_into = excluded.merged_into",
+        sorted(merges.items()),
+    )
+
+
+async def share_last_asking(tx: Transaction, one: UUID, other: UUID) -> None:
+    """Let whichever of the two was asked last count for both."""
+    people = await lock_people(tx, {one, other})
+    asked = [person.last_asked_at for person in people.values() if person.last_asked_at is not None]
+    if asked:
+        await save_asked_customers(tx, dict.fromkeys(people, max(asked)))
+
+
+async def lock_people(tx: Transaction, customer_ids: Collection[UUID]) -> dict[UUID, Person]:
+    """What asking these customers depends on. They stay locked, so nobody else asks them before this commits."""
     ordered = sorted(customer_ids)
     await tx.execute(
         "insert into asked_customers (customer_id)"
@@ -54,11 +99,12 @@ async def lock_asked_customers(tx: Transaction, customer_ids: Collection[UUID]) 
         ordered,
     )
     rows = await tx.fetch(
-        "select customer_id, last_asked_at from asked_customers where customer_id = any($1)"
-        " order by customer_id for update",
+        "select customer_id, last_asked_at, coalesce((select declined from customers"
+        " where customers.customer_id = asked_customers.customer_id), false) as declined"
+        " from asked_customers where customer_id = any($1) order by customer_id for update",
         ordered,
     )
-    return {row["customer_id"]: row["last_asked_at"] for row in rows}
+    return {row["customer_id"]: Person(row["last_asked_at"], row["declined"]) for row in rows}
 
 
 async def save_asked_customers(tx: Transaction, last_asked_at: dict[UUID, datetime]) -> None:

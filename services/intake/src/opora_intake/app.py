@@ -8,7 +8,18 @@ from opora_chassis.platform import Platform
 from opora_chassis.service import Parts, Service
 from opora_contracts.requests import TicketReplySubmitted, TicketSubmitted
 from opora_contracts.topics import REQUESTS
-from opora_intake.api import calls, chats, customers, hooks, imports, letters, tickets
+from opora_intake.api import (
+    calls,
+    chats,
+    customer_files,
+    customer_records,
+    customers,
+    hooks,
+    imports,
+    letters,
+    organizations,
+    tickets,
+)
 from opora_intake.api.dependencies import matrix_of
 from opora_intake.api.openings import opening_routes
 from opora_intake.channels.chat import ChatRoom
@@ -25,7 +36,10 @@ def compose(platform: Platform) -> Parts:
     chat_room = ChatRoom(platform)
     return Parts(
         routers=(
+            customer_files.router,  # before `customers`: its export is no customer
             customers.router,
+            customer_records.router,
+            organizations.router,
             opening_routes(platform),
             tickets.router,
             imports.router,

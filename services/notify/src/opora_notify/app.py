@@ -11,7 +11,7 @@ from opora_chassis.consume import Subscription
 from opora_chassis.identifiers import new_id
 from opora_chassis.platform import Platform
 from opora_chassis.service import Loop, Parts, Service
-from opora_contracts.customers import CustomerRegistered, CustomerUpdated
+from opora_contracts.customers import CustomerMerged, CustomerRegistered, CustomerUpdated
 from opora_contracts.topics import CUSTOMERS, FEEDBACK, SLA, TICKETS
 from opora_contracts.vocabulary import MessageChannel
 from opora_notify import api, directory_api, handlers
@@ -95,7 +95,11 @@ def compose(platform: Platform) -> Parts:
             Subscription(topic=TICKETS, handle=follow_tickets, types=TICKETS.types),
             Subscription(topic=SLA, handle=follow_other_facts, types=SLA.types),
             Subscription(topic=FEEDBACK, handle=follow_other_facts, types=FEEDBACK.types),
-            Subscription(topic=CUSTOMERS, handle=follow_customers, types=(CustomerRegistered, CustomerUpdated)),
+            Subscription(
+                topic=CUSTOMERS,
+                handle=follow_customers,
+                types=(CustomerRegistered, CustomerUpdated, CustomerMerged),
+            ),
         ),
         loops=(
             Loop("deliver_mails", post.deliver_mails),

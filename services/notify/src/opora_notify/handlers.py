@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from opora_chassis.database import Transaction
 from opora_contracts import Event, NewEvent
-from opora_contracts.customers import CustomerFact
+from opora_contracts.customers import CustomerFact, CustomerMerged
 from opora_contracts.notifications import NotificationFact
 from opora_contracts.tickets import TicketFact
 from opora_notify import store
@@ -53,10 +53,13 @@ async def current_rules(reader: store.Reader) -> RuleSet:
 async def follow_customers(events: Sequence[Event[Any]], tx: Transaction, *, planning: Planning) -> None:
     """Keep the address book equal to the newest fact of each customer, history included.
 
-    Letters that waited for an address are tried at once.
+    Whoever was merged is reached where the other one is, until a later fact says that the two are apart again. Letters
+    that waited for an address are tried at once.
     """
-    newest = {event.data.customer_id: event.data for event in events if isinstance(event.data, CustomerFact)}
-    await store.save_customers(tx, list(newest.values()))
+    states = {event.data.customer_id: event.data for event in events if isinstance(event.data, CustomerFact)}
+    newest = {event.data.customer_id: event.data for event in events}
+    await store.save_customers(tx, list(states.values()))
+    await store.save_merges(tx, [fact for fact in newest.values() if isinstance(fact, CustomerMerged)])
     if await store.hasten_messages(tx, [f"customer:{customer_id}" for customer_id in newest]):
         tx.after_commit(planning.wake)
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from opora_chassis.database import Transaction
-from opora_contracts.customers import CustomerFact
+from opora_contracts.customers import CustomerFact, CustomerMerged
 from opora_contracts.vocabulary import MessageChannel
 from opora_notify.domain.delivery import Notification, State
 from opora_notify.domain.rules import Directory, Endpoint, Rule
@@ -125,18 +125,36 @@ async def save_tickets(tx: Transaction, tickets: Collection[Ticket]) -> None:
 
 
 async def save_customers(tx: Transaction, customers: Collection[CustomerFact]) -> None:
-    """Write what the newest fact says of each customer; at most one fact per customer is given."""
+    """Write what the newest whole state says of each customer, who stands alone then; one fact per customer at most."""
     await tx.executemany(
         "insert into customers (customer_id, name, email, language, time_zone) values ($1, $2, $3, $4, $5)"
         " on conflict (customer_id) do update set name = excluded.name, email = excluded.email,"
-        " language = excluded.language, time_zone = excluded.time_zone",
+        " language = excluded.language, time_zone = excluded.time_zone, merged_into = null",
         [(one.customer_id, one.name, one.email, one.language, one.time_zone) for one in customers],
     )
 
 
+async def save_merges(tx: Transaction, merges: Collection[CustomerMerged]) -> None:
+    """Remember who these customers are by now."""
+    await tx.executemany(
+        "update customers set merged_into = $2 where customer_id = $1",
+        [(one.customer_id, one.merged_into) for one in merges],
+    )
+
+
 async def find_customer(reader: Reader, customer_id: UUID) -> Contact | None:
-    """A customer's contact; None while the fact about the customer is still on its way."""
-    row = await reader.fetchrow("select * from customers where customer_id = $1", customer_id)
+    """The contact of a customer, or of the one into whom it was merged in the end.
+
+    None while the fact about either is still on its way.
+    """
+    # `union` without `all`: facts of two partitions may show, for a moment, two customers merged into each other.
+    row = await reader.fetchrow(
+        "with recursive chain as (select customer_id, merged_into from customers where customer_id = $1"
+        " union select customers.customer_id, customers.merged_into from chain"
+        " join customers on customers.customer_id = chain.merged_into)"
+        " select customers.* from chain join customers using (customer_id) where chain.merged_into is null",
+        customer_id,
+    )
     return None if row is None else Contact(row["name"], row["email"], row["language"], row["time_zone"])
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -51,6 +52,22 @@ class ServiceClient:
         """The answer's JSON. Raises RefusedError, or CommandError when the service does not answer for a minute."""
         given = {name: value for name, value in parameters.items() if value is not None}
         return await self._call("GET", path, params=given)
+
+    async def stream(self, path: str, **parameters: Any) -> AsyncIterator[bytes]:
+        """The answer's bytes as they come. Raises RefusedError, or CommandError when the service does not answer."""
+        try:
+            async with self._room, self._http.stream("GET", path, params=parameters) as response:
+                if not response.is_success:
+                    await response.aread()
+                    _answer("GET", response)
+                async for piece in response.aiter_bytes():
+                    yield piece
+        except httpx.TransportError as error:
+            raise CommandError(
+                f"{self.name} at {self.url} does not answer: {type(error).__name__}: {error}",
+                next_command="opora status",
+                exit_code=NOT_RUNNING,
+            ) from error
 
     async def post(self, path: str, body: Any, *, actor: str | None = None, key: str | None = None) -> Any:
         """Write once, however often it has to be tried, and over calls with the same `key`. Raises as `get`."""

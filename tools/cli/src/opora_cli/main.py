@@ -11,6 +11,7 @@ from opora_cli.chaos.commands import chaos
 from opora_cli.conformance.command import conformance
 from opora_cli.console import err
 from opora_cli.contracts_commands import contracts_app
+from opora_cli.customers_commands import customers_app
 from opora_cli.dead_letters_commands import dead_letters_app
 from opora_cli.demo.commands import demo, desk
 from opora_cli.doctor import doctor
@@ -59,6 +60,7 @@ contracts_app.command("openapi")(write_openapi)
 app.add_typer(contracts_app, name="contracts")
 app.add_typer(events_app, name="events")
 app.add_typer(sla_app, name="sla")
+app.add_typer(customers_app, name="customers")
 
 
 def run() -> None:

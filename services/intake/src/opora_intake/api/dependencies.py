@@ -29,9 +29,11 @@ from opora_intake.domain import (
     matrix_with,
 )
 from opora_intake.domain.calls import ImpossibleCall
+from opora_intake.domain.customer import ContractEndsEarly
 from opora_intake.domain.history import OrdinalGap
+from opora_intake.domain.merging import AlreadyMerged, SameCustomer
 from opora_intake.domain.ticket import NUMBER
-from opora_intake.handlers.errors import Unknown, UnknownReference
+from opora_intake.handlers.errors import FutureStatement, Unknown, UnknownReference
 from opora_intake.settings import IntakeSettings
 
 ReadTickets = Annotated[Caller, Depends(requires("tickets:read"))]
@@ -70,6 +72,17 @@ def _reference(
 TicketReference = Annotated[UUID | int, Depends(_reference)]
 
 
+_CANNOT_BE_TRUE = (
+    ImpossibleTime,
+    ImpossibleCall,
+    NothingGiven,
+    UnknownReference,
+    SameCustomer,
+    FutureStatement,
+    ContractEndsEarly,
+)
+
+
 @contextmanager
 def broken_rules_as_problems() -> Iterator[None]:
     """Answer what the domain refuses: 404 for what does not exist, 422 for what cannot be true, 409 for the rest."""
@@ -91,7 +104,8 @@ def problem_of_refusal(refusal: RuleBroken) -> Problem:
             return Conflict(detail, expected_version=expected, version=actual)
         case OrdinalGap(source_id, expected, given):
             return Conflict(detail, source_id=source_id, expected_ordinal=expected, given_ordinal=given)
-        case ImpossibleTime() | ImpossibleCall() | NothingGiven() | UnknownReference():
+        case _ if isinstance(refusal, _CANNOT_BE_TRUE):
             return Unprocessable(detail)
         case _:
-            return Conflict(detail)
+            merged = {"merged_into": str(refusal.merged_into)} if isinstance(refusal, AlreadyMerged) else {}
+            return Conflict(detail, **merged)

@@ -8,8 +8,8 @@ from opora_intake.domain.lifecycle import ALLOWED
 Json = dict[str, Any]
 
 _TICKET_ID = "018f3a52-9b3c-7c5e-9d8c-2f6a41b7e003"
-_CUSTOMER_ID = "018f3a40-11aa-7b21-8e4f-0c9d5b7a1102"
-_ORGANIZATION_ID = "018f3a3f-7d10-7f4e-a6b0-5e2c8d914a01"
+CUSTOMER_ID = "018f3a40-11aa-7b21-8e4f-0c9d5b7a1102"
+ORGANIZATION_ID = "018f3a3f-7d10-7f4e-a6b0-5e2c8d914a01"
 _OPENED = "2026-03-02T08:14:05.120000Z"
 
 
@@ -42,8 +42,8 @@ TICKET = _ticket(
         "urgency": "high",
         "priority": "P1",
         "priority_explicit": False,
-        "requester_id": _CUSTOMER_ID,
-        "organization_id": _ORGANIZATION_ID,
+        "requester_id": CUSTOMER_ID,
+        "organization_id": ORGANIZATION_ID,
         "tier": "gold",
         "product": "identity",
         "category": "sign-in",
@@ -155,49 +155,6 @@ REPLIES: Json = {
     },
     "The customer writes back": {"body": "Thank you. It works again.", "author_kind": "customer"},
 }
-
-CUSTOMER: Json = {
-    "id": _CUSTOMER_ID,
-    "name": "Maria Keller",
-    "email": "maria.keller@example.com",
-    "language": "de",
-    "time_zone": "Europe/Berlin",
-    "organization_id": _ORGANIZATION_ID,
-    "version": 1,
-}
-NEW_CUSTOMERS: Json = {
-    "A customer with an address": {
-        "name": "Maria Keller",
-        "email": "maria.keller@example.com",
-        "language": "de",
-        "time_zone": "Europe/Berlin",
-    },
-    "Somebody who only ever calls": {"name": "Front desk, Hamburg"},
-}
-CUSTOMER_CHANGES: Json = {
-    "Another language": {"language": "en"},
-    "The address is no longer theirs": {"email": None},
-}
-CHANGED_CUSTOMER = CUSTOMER | {"language": "en", "version": 2}
-
-ORGANIZATION: Json = {
-    "id": _ORGANIZATION_ID,
-    "name": "Keller Logistics",
-    "tier": "gold",
-    "time_zone": "Europe/Berlin",
-    "domains": ["keller-logistics.example"],
-    "version": 1,
-}
-NEW_ORGANIZATIONS: Json = {
-    "An organisation with its mail domain": {
-        "name": "Keller Logistics",
-        "tier": "gold",
-        "time_zone": "Europe/Berlin",
-        "domains": ["keller-logistics.example"],
-    }
-}
-ORGANIZATION_CHANGES: Json = {"Another level of service": {"tier": "silver"}}
-CHANGED_ORGANIZATION = ORGANIZATION | {"tier": "silver", "version": 2}
 
 IMPORT: Json = {
     "id": "018f3b10-4c21-7e90-8d13-6f0a2b9c7e40",

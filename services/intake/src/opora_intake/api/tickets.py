@@ -40,6 +40,7 @@ from opora_intake.api.views import (
 )
 from opora_intake.domain import Command, PriorityMatrix, Ticket, commands
 from opora_intake.handlers.tickets import command_ticket
+from opora_intake.store import customers as customer_store
 from opora_intake.store import tickets as store
 
 router = APIRouter(prefix="/v1", tags=["tickets"])
@@ -101,6 +102,9 @@ async def list_tickets(
 ) -> Page[TicketView]:
     """Tickets, newest number first."""
     filters = query.filters()
+    if query.requester_id is not None:  # a requester who was merged has its tickets where it is by now
+        survivors = await customer_store.survivors_of(platform.database, [query.requester_id])
+        filters["requester_id"] = survivors.get(query.requester_id, query.requester_id)
     position = decode_cursor(query.cursor, before_number=int)
     tickets = await store.list_tickets(
         platform.database, limit=query.limit + 1, open_only=query.open, **filters, **(position or {})

@@ -16,7 +16,7 @@ from opora_contracts.vocabulary import (
     Step,
     WaitingOn,
 )
-from opora_intake.domain import Customer, Message, Organization, Ticket, Visibility, allowed_actions
+from opora_intake.domain import Message, Ticket, Visibility, allowed_actions
 from opora_intake.handlers.imports import Imported
 from opora_intake.store.imports import Import
 
@@ -115,29 +115,6 @@ class MessageView(View):
     """The fact that announced it."""
 
 
-class CustomerView(View):
-    """A customer as it stands."""
-
-    id: UUID
-    name: str
-    email: str | None
-    language: str
-    time_zone: str
-    organization_id: UUID | None
-    version: int
-
-
-class OrganizationView(View):
-    """An organisation as it stands."""
-
-    id: UUID
-    name: str
-    tier: str | None
-    time_zone: str
-    domains: list[str]
-    version: int
-
-
 class ImportView(View):
     """An import of history as it stands."""
 
@@ -173,16 +150,6 @@ class ImportedView(View):
     tickets: int
     facts: int
     """Totals of the import so far."""
-
-
-def customer_view(customer: Customer) -> CustomerView:
-    """The customer for callers."""
-    return CustomerView.model_validate(customer)
-
-
-def organization_view(organization: Organization) -> OrganizationView:
-    """The organisation for callers."""
-    return OrganizationView.model_validate(organization)
 
 
 def import_view(history: Import) -> ImportView:

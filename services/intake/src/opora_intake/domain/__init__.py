@@ -1,7 +1,7 @@
 """The rules of support work: pure, without I/O, without a wall clock."""
 
 from opora_intake.domain.commands import ACTIONS, Command, Open
-from opora_intake.domain.customer import Customer, Organization
+from opora_intake.domain.customer import Consent, Customer, Organization
 from opora_intake.domain.errors import (
     ImpossibleTime,
     NothingGiven,
@@ -17,6 +17,7 @@ __all__ = [
     "ACTIONS",
     "DEFAULT_MATRIX",
     "Command",
+    "Consent",
     "Customer",
     "Decision",
     "ImpossibleTime",

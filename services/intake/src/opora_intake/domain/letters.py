@@ -78,6 +78,7 @@ class Known:
 
     claimed: Ticket | None = None
     participant: Customer | None = None
+    """The participant whom the token proves, as who it is now."""
     hinted: Ticket | None = None
 
 
@@ -89,7 +90,7 @@ def route(
     `servers` are the mail servers (RFC 8601) of which one must have found that the letter is from the domain of its
     From, or it speaks for nobody; None where none is known and the token with the address is enough.
     """
-    speaks = thread.claim is not None and _speaks_for(letter, thread.claim, known)
+    speaks = thread.claim is not None and _speaks_for(letter, known)
     forged = speaks and servers is not None and not _is_authentic(letter, servers)
     claimed = known.claimed if speaks and not forged else None
     verdict = letter.automatic
@@ -165,12 +166,12 @@ def quarantine(
     return Begin(LetterOutcome.UNREADABLE, opening, _UNSHOWN_BUT_LINES.sub(" ", note)[:_LONGEST_BODY])
 
 
-def _speaks_for(letter: Letter, claim: Claim, known: Known) -> bool:
+def _speaks_for(letter: Letter, known: Known) -> bool:
     """Whether From names the participant whom the token proves (what is called alignment)."""
     participant, sender = known.participant, letter.sender
-    if known.claimed is None or participant is None or participant.id != claim.participant_id or sender is None:
+    if known.claimed is None or participant is None or sender is None:
         return False
-    return participant.email is not None and participant.email.casefold() == sender.address.casefold()
+    return participant.has_address(sender.address)
 
 
 def _is_authentic(letter: Letter, servers: frozenset[str]) -> bool:

@@ -1,19 +1,20 @@
-"""Customers and organisations: registered, changed, and found for whoever asks for help."""
+"""Customers: registered, changed, and found for whoever asks for help."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from opora_chassis.database import Transaction
 from opora_chassis.identifiers import new_id
-from opora_intake.domain import Customer, Open, Organization
-from opora_intake.domain.customer import changed_customer, changed_organization, email_domain
-from opora_intake.handlers.errors import AddressTaken, DomainTaken, Unknown, UnknownReference
-from opora_intake.handlers.record import customer_event, organization_event
+from opora_intake.domain import Consent, Customer, Open, Organization
+from opora_intake.domain.contacts import MOST_ADDRESSES
+from opora_intake.domain.customer import advanced, changed_customer, email_domain, newest_consents, with_further
+from opora_intake.domain.merging import AlreadyMerged, TooManyContacts
+from opora_intake.handlers.errors import AddressTaken, FutureStatement, Unknown, UnknownReference
+from opora_intake.handlers.record import customer_event
 from opora_intake.store import customers as store
+from opora_intake.store import organizations as organizations_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,14 @@ async def gather_circle(tx: Transaction, asked: Sequence[Asked]) -> Circle:
     openings = [each.opening for each in asked]
     named = {each.opening.requester_email.lower(): each for each in reversed(asked) if each.opening.requester_email}
     addresses = [each.opening.requester_email for each in named.values() if each.opening.requester_email]
-    by_email = await store.customers_by_email(tx, addresses)
-    by_id = await store.customers_by_id(tx, {o.requester_id for o in openings if o.requester_id})
-    owners = await store.domain_owners(tx, {email_domain(email) for email in named if email not in by_email})
+    known = await store.customer_ids_by_email(tx, addresses)
+    held = await store.hold_customers(tx, {*known.values(), *(o.requester_id for o in openings if o.requester_id)})
+    by_email = {email: held[customer_id] for email, customer_id in known.items()}
+    unknown_domains = {email_domain(email) for email in named if email not in by_email}
+    owners = await organizations_store.domain_owners(tx, unknown_domains)
     organization_ids = {o.organization_id for o in openings if o.organization_id}
-    organization_ids |= {c.organization_id for c in (*by_email.values(), *by_id.values()) if c.organization_id}
-    organizations = await store.organizations_by_id(tx, organization_ids | set(owners.values()))
+    organization_ids |= {c.organization_id for c in held.values() if c.organization_id}
+    organizations = await organizations_store.organizations_by_id(tx, organization_ids | set(owners.values()))
     strangers = {
         stranger.id: (stranger, each)
         for email, each in named.items()
@@ -77,7 +80,7 @@ async def gather_circle(tx: Transaction, asked: Sequence[Asked]) -> Circle:
     }
     if strangers:
         by_email |= await _register(tx, strangers)
-    return Circle(by_id, by_email, organizations)
+    return Circle(held, by_email, organizations)
 
 
 def _stranger(
@@ -93,7 +96,7 @@ def _stranger(
     return Customer(
         id=new_id(),
         name=opening.requester_name or (opening.requester_email or email).partition("@")[0],
-        email=opening.requester_email,
+        emails=() if opening.requester_email is None else (opening.requester_email,),
         language=opening.language or "en",
         time_zone=organization.time_zone if organization else "UTC",
         organization_id=organization_id,
@@ -103,94 +106,124 @@ def _stranger(
 
 
 async def _register(tx: Transaction, strangers: Mapping[UUID, tuple[Customer, Asked]]) -> dict[str, Customer]:
-    registered = await store.register_customers(tx, [customer for customer, _ in strangers.values()])
+    registered = await store.register_strangers(tx, [customer for customer, _ in strangers.values()])
     for customer in registered:
         _, asked = strangers[customer.id]
         tx.emit(customer_event(customer, asked.actor, traceparent=asked.traceparent))
     known = {customer.email.lower(): customer for customer in registered if customer.email}
     missed = {c.email for c, _ in strangers.values() if c.email and c.email.lower() not in known}
     # Somebody else registered the same person between our look and our insert.
-    return known | await store.customers_by_email(tx, missed)
+    others = await store.customer_ids_by_email(tx, missed)
+    held = await store.hold_customers(tx, set(others.values()))
+    return known | {email: held[customer_id] for email, customer_id in others.items()}
 
 
 async def register_customer(tx: Transaction, fields: Mapping[str, Any], actor: str | None) -> Customer:
-    """A new customer, or the one who already has this address, changed to what the fields say.
+    """A new customer, or the one who already has one of these addresses, changed to what the fields say.
 
-    Raises UnknownReference for an organisation that does not exist.
+    Raises UnknownReference for an organisation that does not exist, AddressTaken for addresses of different customers.
     """
-    email, organization_id = fields.get("email"), fields.get("organization_id")
-    await _require_organization(tx, organization_id)
-    if organization_id is None and email is not None:
-        owners = await store.domain_owners(tx, [email_domain(email)])
-        fields = {**fields, "organization_id": owners.get(email_domain(email))}
-    registered = await store.register_customers(
-        tx, [Customer(**{**fields, "id": new_id(), "version": 1, "last_time": tx.now})]
-    )
-    if registered:
-        tx.emit(customer_event(registered[0], actor))
-        return registered[0]
-    known = await store.lock_customer_by_email(tx, email or "")
-    if known is None:
-        raise Unknown("customer", email or "")
-    return await _save_changed(tx, known, {k: v for k, v in fields.items() if v is not None}, actor)
+    emails: tuple[str, ...] = fields.get("emails", ())
+    await _require_organization(tx, fields.get("organization_id"))
+    owner = await organization_by_domain(tx, emails) if fields.get("organization_id") is None else None
+    known = await _known_by_address(tx, emails)
+    if known is not None:
+        if known.organization_id is None and owner is not None:
+            fields = {**fields, "organization_id": owner}
+        return await _save_changed(tx, known, with_further(known, fields), actor)
+    customer = Customer(**{"organization_id": owner, **fields, "id": new_id(), "version": 1, "last_time": tx.now})
+    try:
+        await store.insert_customers(tx, [customer])
+    except store.AddressesTakenError as taken:
+        # Somebody else registered the person at this moment; what we inserted goes with the transaction.
+        raise AddressTaken(taken.owners) from taken
+    tx.emit(customer_event(customer, actor))
+    return customer
+
+
+async def organization_by_domain(tx: Transaction, emails: Sequence[str]) -> UUID | None:
+    """The organisation that owns the domain of the first of these addresses whose domain has an owner."""
+    owners = await organizations_store.domain_owners(tx, [email_domain(email) for email in emails])
+    return next((owners[domain] for email in emails if (domain := email_domain(email)) in owners), None)
+
+
+async def _known_by_address(tx: Transaction, emails: Sequence[str]) -> Customer | None:
+    owners = await store.customer_ids_by_email(tx, emails)
+    if len(set(owners.values())) > 1:
+        raise AddressTaken(owners)
+    locked = await store.lock_customers(tx, set(owners.values()))
+    for customer in locked.values():
+        if customer.merged_into is not None:  # between our look and our lock
+            raise AlreadyMerged(customer.id, customer.merged_into)
+        return customer
+    return None
 
 
 async def change_customer(
     tx: Transaction, customer_id: UUID, changes: Mapping[str, Any], actor: str | None
 ) -> Customer:
     """The customer with these fields. Raises Unknown, UnknownReference, or AddressTaken."""
-    customer = await store.lock_customer(tx, customer_id)
-    if customer is None:
-        raise Unknown("customer", customer_id)
+    customer = await locked_customer(tx, customer_id)
     await _require_organization(tx, changes.get("organization_id"))
     return await _save_changed(tx, customer, changes, actor)
+
+
+async def locked_customer(tx: Transaction, customer_id: UUID) -> Customer:
+    """The customer, locked. Raises Unknown, or AlreadyMerged for one that is another one by now."""
+    customer = (await store.lock_customers(tx, [customer_id])).get(customer_id)
+    if customer is None:
+        raise Unknown("customer", customer_id)
+    if customer.merged_into is not None:
+        raise AlreadyMerged(customer_id, customer.merged_into)
+    return customer
 
 
 async def _save_changed(tx: Transaction, customer: Customer, changes: Mapping[str, Any], actor: str | None) -> Customer:
     after = changed_customer(customer, changes, tx.now)
     if after is None:
         return customer
+    for what, contacts in (("addresses", after.emails), ("phones", after.phones)):
+        if len(contacts) > MOST_ADDRESSES:
+            raise TooManyContacts(what, len(contacts))
     try:
         await store.save_customer(tx, after)
-    except asyncpg.UniqueViolationError as error:
-        raise AddressTaken(after.email or "") from error
+    except store.AddressesTakenError as taken:
+        raise AddressTaken(taken.owners) from taken
     tx.emit(customer_event(after, actor))
     return after
 
 
-async def register_organization(tx: Transaction, fields: Mapping[str, Any], actor: str | None) -> Organization:
-    """A new organisation. Raises DomainTaken when an e-mail domain belongs to another one."""
-    organization = Organization(**{**fields, "id": new_id(), "version": 1, "last_time": tx.now})
-    await _save_organization(tx, organization, actor)
-    return organization
+async def record_consent(tx: Transaction, customer_id: UUID, consent: Consent, actor: str | None) -> Customer:
+    """The customer after a statement about a purpose; the statement that holds already is not recorded again.
+
+    Raises Unknown, AlreadyMerged, or FutureStatement.
+    """
+    customer = await locked_customer(tx, customer_id)
+    if consent.at > tx.now:
+        raise FutureStatement(consent.at)
+    return await keep_consents(tx, customer, [consent], actor)
 
 
-async def change_organization(
-    tx: Transaction, organization_id: UUID, changes: Mapping[str, Any], actor: str | None
-) -> Organization:
-    """The organisation with these fields. Raises Unknown or DomainTaken."""
-    organization = await store.lock_organization(tx, organization_id)
-    if organization is None:
-        raise Unknown("organization", organization_id)
-    after = changed_organization(organization, changes, tx.now)
-    if after is None:
-        return organization
-    await _save_organization(tx, after, actor)
+async def keep_consents(
+    tx: Transaction, customer: Customer, consents: Sequence[Consent], actor: str | None
+) -> Customer:
+    """The locked customer after these statements, of which those that hold already are left out."""
+    said = {one.purpose: one for one in customer.consents}
+    news = [one for one in consents if one != said.get(one.purpose)]
+    if not news:
+        return customer
+    await store.add_statements(
+        tx, [(new_id(), customer.id, one.purpose, one.given, one.at, one.source) for one in news], actor
+    )
+    after = replace(customer, consents=newest_consents(*customer.consents, *news))
+    if after == customer:  # an older statement, for the record
+        return customer
+    after = advanced(customer, after, tx.now)
+    await store.save_customer(tx, after)
+    tx.emit(customer_event(after, actor))
     return after
 
 
-async def _save_organization(tx: Transaction, organization: Organization, actor: str | None) -> None:
-    owners = await store.domain_owners(tx, organization.domains)
-    taken = tuple(domain for domain, owner in owners.items() if owner != organization.id)
-    if taken:
-        raise DomainTaken(taken)
-    try:
-        await store.save_organization(tx, organization)
-    except asyncpg.UniqueViolationError as error:  # somebody else took one meanwhile
-        raise DomainTaken(organization.domains) from error
-    tx.emit(organization_event(organization, actor))
-
-
 async def _require_organization(tx: Transaction, organization_id: UUID | None) -> None:
-    if organization_id is not None and not await store.organizations_by_id(tx, [organization_id]):
+    if organization_id is not None and not await organizations_store.organizations_by_id(tx, [organization_id]):
         raise UnknownReference("organization_id", organization_id)

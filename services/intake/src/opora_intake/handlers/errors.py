@@ -1,6 +1,8 @@
 """Why a request cannot be carried out, beyond the rules of the domain."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from opora_intake.domain import RuleBroken
@@ -30,12 +32,23 @@ class UnknownReference(RuleBroken):
 
 @dataclass
 class AddressTaken(RuleBroken):
-    """Another customer has this e-mail address."""
+    """An address belongs to one customer at most."""
 
-    email: str
+    owners: Mapping[str, UUID]
 
     def __str__(self) -> str:
-        return f"Another customer has the address {self.email}"
+        told = ", ".join(f"{address} is an address of customer {owner}" for address, owner in self.owners.items())
+        return f"{told}: if they are one person, merge them; else remove it there first"
+
+
+@dataclass
+class FutureStatement(RuleBroken):
+    """What a customer said lies in the past."""
+
+    at: datetime
+
+    def __str__(self) -> str:
+        return f"The time {self.at.isoformat()} lies in the future: give when it was said"
 
 
 @dataclass

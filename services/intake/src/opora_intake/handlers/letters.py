@@ -112,8 +112,10 @@ async def _known(tx: Transaction, thread: Thread) -> Known:
     """What exists of what the letter claims; a hint counts when it names a ticket that exists."""
     if thread.claim is not None:
         claimed = await ticket_store.find_ticket(tx, thread.claim.ticket_number)
-        customers = await customer_store.customers_by_id(tx, [thread.claim.participant_id])
-        return Known(claimed=claimed, participant=customers.get(thread.claim.participant_id))
+        # A participant who was merged meanwhile speaks as the one who it is now.
+        survivors = await customer_store.survivors_of(tx, [thread.claim.participant_id])
+        customers = await customer_store.customers_by_id(tx, survivors.values())
+        return Known(claimed=claimed, participant=next(iter(customers.values()), None))
     for number in thread.ticket_numbers[:_MOST_HINTS]:
         hinted = await ticket_store.find_ticket(tx, number)
         if hinted is not None:

@@ -1,6 +1,7 @@
 """Between rows and domain types."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Protocol
 
 import asyncpg
@@ -16,7 +17,7 @@ from opora_contracts.vocabulary import (
     Step,
     WaitingOn,
 )
-from opora_intake.domain import Customer, Message, Organization, Ticket, Visibility
+from opora_intake.domain import Consent, Customer, Message, Organization, Ticket, Visibility
 
 
 class Reader(Protocol):
@@ -67,8 +68,9 @@ def message_of(row: asyncpg.Record) -> Message:
 
 
 def customer_of(row: asyncpg.Record) -> Customer:
-    """The customer in a row of `customers`."""
-    return Customer(**row)
+    """The customer in a row of `customers` with its `emails`, `phones` and newest `consents`."""
+    consents = tuple(Consent(**{**one, "at": datetime.fromisoformat(one["at"])}) for one in row["consents"] or ())
+    return Customer(**{**row, "emails": tuple(row["emails"]), "phones": tuple(row["phones"]), "consents": consents})
 
 
 def organization_of(row: asyncpg.Record) -> Organization:

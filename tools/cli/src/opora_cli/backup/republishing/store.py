@@ -49,11 +49,21 @@ async def ticket_facts(connection: Any) -> AsyncIterator[KeptFact]:
 async def customer_facts(connection: Any) -> list[KeptFact]:
     """Who each customer and organisation is now, once for each number that was told: facts hold whole states."""
     customers = await connection.fetch(
-        "select id::text, name, email, language, time_zone, organization_id::text, version, last_time from customers"
+        "select id::text, name, language, time_zone, organization_id::text, merged_into::text, version, last_time,"
+        " array(select address from customer_emails where customer_id = customers.id order by ordinal, lower(address))"
+        " as emails,"
+        " array(select number from customer_phones where customer_id = customers.id order by ordinal, number)"
+        " as phones,"
+        " (select jsonb_agg(jsonb_build_object('purpose', purpose, 'given', given, 'at', at) order by purpose)::text"
+        " from (select distinct on (purpose) purpose, given, at from customer_consents"
+        " where customer_id = customers.id order by purpose, at desc, id desc) as newest) as consents from customers"
     )
     organizations = await connection.fetch(
-        "select id::text, name, tier, time_zone, version, last_time from organizations"
+        "select id::text, name, tier, time_zone, contract_number, contract_valid_from, contract_valid_until, version,"
+        " last_time from organizations"
     )
+    kept = [("customer", row, _customer_data(row)) for row in customers]
+    kept += [("organization", row, _own_data(row)) for row in organizations]
     return [
         KeptFact(
             subject=row["id"],
@@ -61,15 +71,33 @@ async def customer_facts(connection: Any) -> list[KeptFact]:
             type=f"{kind}.registered" if number == 1 else f"{kind}.updated",
             time=row["last_time"],
             actor=None,
-            data={
-                f"{kind}_id": row["id"],
-                **{name: value for name, value in row.items() if name not in {"id", "version", "last_time"}},
-            },
+            data={f"{kind}_id": row["id"], **data},
         )
-        for kind, rows in (("customer", customers), ("organization", organizations))
-        for row in rows
-        for number in range(1, row["version"] + 1)
+        for kind, row, data in kept
+        for number in range(1, row["version"] + (row.get("merged_into") is None))
+    ] + [
+        KeptFact(
+            subject=row["id"],
+            sequence=row["version"],
+            type="customer.merged",
+            time=row["last_time"],
+            actor=None,
+            data={"customer_id": row["id"], "merged_into": row["merged_into"]},
+        )
+        for row in customers
+        if row["merged_into"] is not None
     ]
+
+
+def _own_data(row: Any) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in {"id", "version", "last_time"}}
+
+
+def _customer_data(row: Any) -> dict[str, Any]:
+    data = _own_data(row)
+    emails, consents, _ = data.pop("emails"), data.pop("consents"), data.pop("merged_into")
+    first, others = (emails[0], emails[1:]) if emails else (None, [])
+    return {**data, "email": first, "other_emails": others, "consents": json.loads(consents or "[]")}
 
 
 async def published_numbers(connection: Any, service: str) -> dict[str, int]:
