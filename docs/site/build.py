@@ -39,6 +39,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
         "docs/working-time",
         *(f"docs/sla-{page}" for page in ("escalation", "changes", "simulation", "reports")),
     ),
+    "Tickets": ("docs/the-case",),
     "Channels": ("docs/mail",),
     "Events": ("docs/events/index", "docs/events/opora.requests", "docs/events/*", "reference/asyncapi"),
     "HTTP": (*(f"reference/{service}" for service in SERVICES), "reference/*"),

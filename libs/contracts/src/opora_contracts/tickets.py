@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from opora_contracts.fact import Fact, Identifier, Instant, Language, ShortText, Title
-from opora_contracts.vocabulary import AuthorKind, Channel, Kind, Level, Priority, ResolutionCode, WaitingOn
+from opora_contracts.vocabulary import AuthorKind, Channel, Kind, Level, Priority, Profile, ResolutionCode, WaitingOn
 
 Cycle = Annotated[int, Field(ge=1)]
 
@@ -40,6 +40,10 @@ class TicketCreated(TicketFact, event_type="ticket.created"):
     external_source: ShortText | None = None
     """The foreign system or import that knows the ticket under `external_id`."""
     external_id: ShortText | None = None
+    component: ShortText | None = None
+    """The part of the product."""
+    profile: Profile | None = None
+    """Under which profile the first cycle is worked; absent means light."""
 
 
 class TicketAssessed(TicketFact, event_type="ticket.assessed"):
@@ -50,6 +54,8 @@ class TicketAssessed(TicketFact, event_type="ticket.assessed"):
     priority: Priority
     category: ShortText | None = None
     kind: Kind | None = None
+    profile: Profile | None = None
+    """The profile of the cycle from here on, when another kind changed it."""
 
 
 class TicketAssigned(TicketFact, event_type="ticket.assigned"):
@@ -108,6 +114,8 @@ class TicketReopened(TicketFact, event_type="ticket.reopened"):
     cycle: Cycle
     """The number of the cycle that begins; the first of a ticket is 1."""
     reason: ShortText | None = None
+    profile: Profile | None = None
+    """Under which profile the cycle is worked; absent means light."""
 
 
 class TicketHeld(TicketFact, event_type="ticket.held"):
@@ -145,3 +153,6 @@ class TicketUpdated(TicketFact, event_type="ticket.updated"):
     category: ShortText | None = None
     joined_live: bool | None = None
     """True once, on a ticket of a closed import: from this fact on it is judged by live time."""
+    component: ShortText | None = None
+    profile: Profile | None = None
+    """The profile of the cycle from here on, when another kind changed it."""

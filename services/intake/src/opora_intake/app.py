@@ -8,8 +8,8 @@ from opora_chassis.platform import Platform
 from opora_chassis.service import Parts, Service
 from opora_contracts.requests import TicketReplySubmitted, TicketSubmitted
 from opora_contracts.topics import REQUESTS
-from opora_intake.api import customers, imports, letters, tickets
-from opora_intake.api.dependencies import matrix_of
+from opora_intake.api import case_settings, customers, imports, letters, tickets
+from opora_intake.api.dependencies import rules_of
 from opora_intake.api.openings import opening_routes
 from opora_intake.channels.mail import MailChannel
 from opora_intake.handlers.requests import follow_requests
@@ -20,11 +20,18 @@ from opora_intake.store.imports import import_watermarks
 def compose(platform: Platform) -> Parts:
     """Intake's parts on this platform."""
     return Parts(
-        routers=(customers.router, opening_routes(platform), tickets.router, imports.router, letters.router),
+        routers=(
+            customers.router,
+            opening_routes(platform),
+            tickets.router,
+            case_settings.router,
+            imports.router,
+            letters.router,
+        ),
         subscriptions=(
             Subscription(
                 topic=REQUESTS,
-                handle=partial(follow_requests, matrix=matrix_of(platform)),
+                handle=partial(follow_requests, rules=rules_of(platform)),
                 types=(TicketSubmitted, TicketReplySubmitted),
                 guard=Guard.INBOX,
             ),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from opora_contracts.vocabulary import Step
-from opora_intake.domain.lifecycle import ALLOWED
+from opora_intake.domain.transitions import ALLOWED
 
 Json = dict[str, Any]
 
@@ -32,6 +32,7 @@ TICKET = _ticket(
         "number": "OP-1042",
         "version": 1,
         "step": "received",
+        "profile": "light",
         "waiting_on": None,
         "allowed": [],
         "title": "Login page answers 502",
@@ -47,6 +48,7 @@ TICKET = _ticket(
         "tier": "gold",
         "product": "identity",
         "category": "sign-in",
+        "component": None,
         "group": None,
         "assignee": None,
         "external_source": None,

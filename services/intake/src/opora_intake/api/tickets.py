@@ -21,11 +21,11 @@ from opora_chassis.http import (
 )
 from opora_contracts.fact import BodyText, Instant
 from opora_contracts.vocabulary import Channel, Priority, Step, WaitingOn
-from opora_intake.api import examples
+from opora_intake.api import case_examples, examples
 from opora_intake.api.dependencies import (
-    Matrix,
     ReadMessages,
     ReadTickets,
+    Rules,
     TicketReference,
     TicketWrite,
     broken_rules_as_problems,
@@ -33,13 +33,17 @@ from opora_intake.api.dependencies import (
 from opora_intake.api.views import (
     FactView,
     MessageView,
+    StepView,
     TicketView,
     TicketWithMessageView,
+    step_view,
     ticket_view,
     ticket_with_message_view,
 )
-from opora_intake.domain import Command, PriorityMatrix, Ticket, commands
+from opora_intake.domain import Command, Ticket, commands
+from opora_intake.handlers.case_settings import RulesInForce
 from opora_intake.handlers.tickets import command_ticket
+from opora_intake.store import steps
 from opora_intake.store import tickets as store
 
 router = APIRouter(prefix="/v1", tags=["tickets"])
@@ -133,6 +137,23 @@ async def get_timeline(
     return page_of(facts, limit, lambda fact: {"after": fact.sequence})
 
 
+@router.get("/tickets/{ticket}/steps", summary="Read what a ticket's steps left behind")
+@shown(examples.page(case_examples.RECORD))
+async def get_steps(
+    ticket: TicketReference,
+    platform: PlatformDependency,
+    _caller: ReadMessages,
+    limit: Limit = 50,
+    cursor: str | None = None,
+) -> Page[StepView]:
+    """The record of each step that was taken, oldest first; of those of one step in a cycle the newest counts."""
+    position = decode_cursor(cursor, after=int) or {"after": 0}
+    found = await _found(platform, ticket)
+    records = await steps.records_of(platform.database, found.id, limit=limit + 1, **position)
+    page = page_of(records, limit, lambda record: {"after": record.sequence})
+    return Page(items=[step_view(record) for record in page.items], next_cursor=page.next_cursor)
+
+
 @router.get("/tickets/{ticket}/messages", summary="Read a ticket's messages")
 @shown(examples.page(examples.MESSAGE))
 async def get_messages(
@@ -165,23 +186,23 @@ async def get_message(message_id: UUID, platform: PlatformDependency, _caller: R
 
 @router.patch("/tickets/{ticket}", response_model=TicketView, summary="Change descriptive fields")
 @shown(examples.UPDATED, {"Another category": {"category": "certificates"}}, conflict=_NOT_NOW)
-async def update(ticket: TicketReference, body: commands.Update, call: TicketWrite, matrix: Matrix) -> Response:
+async def update(ticket: TicketReference, body: commands.Update, call: TicketWrite, rules: Rules) -> Response:
     """Change title, kind, product or category."""
-    return await _command(ticket, body, call, matrix)
+    return await _command(ticket, body, call, rules)
 
 
 @router.post("/tickets/{ticket}/assess", response_model=TicketView, summary="Assess a ticket")
 @shown(examples.ASSESSED, {"Everybody is affected": {"impact": "high", "urgency": "high"}}, conflict=_NOT_NOW)
-async def assess(ticket: TicketReference, body: commands.Assess, call: TicketWrite, matrix: Matrix) -> Response:
+async def assess(ticket: TicketReference, body: commands.Assess, call: TicketWrite, rules: Rules) -> Response:
     """Judge impact and urgency, and so the priority. Possible again at every step before `resolved`."""
-    return await _command(ticket, body, call, matrix)
+    return await _command(ticket, body, call, rules)
 
 
 @router.post("/tickets/{ticket}/assign", response_model=TicketView, summary="Assign a ticket")
 @shown(examples.ASSIGNED, {"To a group and a person": {"group": "platform", "assignee": "anna"}}, conflict=_NOT_NOW)
-async def assign(ticket: TicketReference, body: commands.Assign, call: TicketWrite, matrix: Matrix) -> Response:
+async def assign(ticket: TicketReference, body: commands.Assign, call: TicketWrite, rules: Rules) -> Response:
     """Give the ticket to a group, a person or both; null means nobody."""
-    return await _command(ticket, body, call, matrix)
+    return await _command(ticket, body, call, rules)
 
 
 @router.post("/tickets/{ticket}/diagnose", response_model=TicketView, summary="Record the cause")
@@ -190,30 +211,30 @@ async def assign(ticket: TicketReference, body: commands.Assign, call: TicketWri
     {"The cause is known": {"cause": "The certificate of the upstream had expired"}},
     conflict=_NOT_NOW,
 )
-async def diagnose(ticket: TicketReference, body: commands.Diagnose, call: TicketWrite, matrix: Matrix) -> Response:
+async def diagnose(ticket: TicketReference, body: commands.Diagnose, call: TicketWrite, rules: Rules) -> Response:
     """Record the cause."""
-    return await _command(ticket, body, call, matrix)
+    return await _command(ticket, body, call, rules)
 
 
 @router.post("/tickets/{ticket}/plan", response_model=TicketView, summary="Plan the work")
 @shown(examples.PLANNED, {"Decided, with a time": {"planned_for": "2026-03-02T09:00:00Z"}}, conflict=_NOT_NOW)
-async def plan(ticket: TicketReference, body: commands.Plan, call: TicketWrite, matrix: Matrix) -> Response:
+async def plan(ticket: TicketReference, body: commands.Plan, call: TicketWrite, rules: Rules) -> Response:
     """Record that it is decided what will be done, and when."""
-    return await _command(ticket, body, call, matrix)
+    return await _command(ticket, body, call, rules)
 
 
 @router.post("/tickets/{ticket}/resolve", response_model=TicketView, summary="Resolve a ticket")
 @shown(examples.RESOLVED, {"Solved": {"resolution_code": "solved"}}, conflict=_NOT_NOW)
-async def resolve(ticket: TicketReference, body: commands.Resolve, call: TicketWrite, matrix: Matrix) -> Response:
+async def resolve(ticket: TicketReference, body: commands.Resolve, call: TicketWrite, rules: Rules) -> Response:
     """Hold the request for done. A hold ends."""
-    return await _command(ticket, body, call, matrix)
+    return await _command(ticket, body, call, rules)
 
 
 @router.post("/tickets/{ticket}/verify", response_model=TicketView, summary="Verify the resolution")
 @shown(examples.VERIFIED, {"The customer confirmed it": {"verified_by": "customer"}}, conflict=_NOT_NOW)
-async def verify(ticket: TicketReference, body: commands.Verify, call: TicketWrite, matrix: Matrix) -> Response:
+async def verify(ticket: TicketReference, body: commands.Verify, call: TicketWrite, rules: Rules) -> Response:
     """Record that the resolution was confirmed."""
-    return await _command(ticket, body, call, matrix)
+    return await _command(ticket, body, call, rules)
 
 
 @router.post("/tickets/{ticket}/close", response_model=TicketView, summary="Close a ticket")
@@ -222,30 +243,30 @@ async def verify(ticket: TicketReference, body: commands.Verify, call: TicketWri
     {"After its resolution": {}, "Nobody needs it any more": {"resolution_code": "cancelled"}},
     conflict=_NOT_NOW,
 )
-async def close(ticket: TicketReference, body: commands.Close, call: TicketWrite, matrix: Matrix) -> Response:
+async def close(ticket: TicketReference, body: commands.Close, call: TicketWrite, rules: Rules) -> Response:
     """End the case; before it is resolved only as `cancelled` or `duplicate`."""
-    return await _command(ticket, body, call, matrix)
+    return await _command(ticket, body, call, rules)
 
 
 @router.post("/tickets/{ticket}/reopen", response_model=TicketView, summary="Reopen a ticket")
 @shown(examples.REOPENED, {"It came back": {"reason": "The 502 is back since 10:00"}}, conflict=_NOT_NOW)
-async def reopen(ticket: TicketReference, body: commands.Reopen, call: TicketWrite, matrix: Matrix) -> Response:
+async def reopen(ticket: TicketReference, body: commands.Reopen, call: TicketWrite, rules: Rules) -> Response:
     """Begin a new cycle of work."""
-    return await _command(ticket, body, call, matrix)
+    return await _command(ticket, body, call, rules)
 
 
 @router.post("/tickets/{ticket}/hold", response_model=TicketView, summary="Put a ticket on hold")
 @shown(examples.HELD, {"The customer is asked": {"waiting_on": "customer"}}, conflict=_NOT_NOW)
-async def hold(ticket: TicketReference, body: commands.Hold, call: TicketWrite, matrix: Matrix) -> Response:
+async def hold(ticket: TicketReference, body: commands.Hold, call: TicketWrite, rules: Rules) -> Response:
     """Wait for somebody else. A second hold replaces the first one's reason."""
-    return await _command(ticket, body, call, matrix)
+    return await _command(ticket, body, call, rules)
 
 
 @router.post("/tickets/{ticket}/resume", response_model=TicketView, summary="End a hold")
 @shown(examples.RESUMED, {"The answer is there": {}}, conflict=_NOT_NOW)
-async def resume(ticket: TicketReference, body: commands.Resume, call: TicketWrite, matrix: Matrix) -> Response:
+async def resume(ticket: TicketReference, body: commands.Resume, call: TicketWrite, rules: Rules) -> Response:
     """End the wait."""
-    return await _command(ticket, body, call, matrix)
+    return await _command(ticket, body, call, rules)
 
 
 @router.post(
@@ -255,9 +276,9 @@ async def resume(ticket: TicketReference, body: commands.Resume, call: TicketWri
     summary="Write to the other side",
 )
 @shown(examples.REPLIED, examples.REPLIES, conflict=_NOT_NOW)
-async def reply(ticket: TicketReference, body: ReplyBody, call: TicketWrite, matrix: Matrix) -> Response:
+async def reply(ticket: TicketReference, body: ReplyBody, call: TicketWrite, rules: Rules) -> Response:
     """Write a public message. A customer's reply ends a wait for the customer and reopens what is resolved."""
-    return await _command(ticket, body, call, matrix, status=201)
+    return await _command(ticket, body, call, rules, status=201)
 
 
 @router.post(
@@ -268,16 +289,16 @@ async def reply(ticket: TicketReference, body: ReplyBody, call: TicketWrite, mat
     {"A hint for the next shift": {"body": "Certificates renew at 03:00; look at the log then."}},
     conflict=_NOT_NOW,
 )
-async def note(ticket: TicketReference, body: NoteBody, call: TicketWrite, matrix: Matrix) -> Response:
+async def note(ticket: TicketReference, body: NoteBody, call: TicketWrite, rules: Rules) -> Response:
     """Write a note that the customer never sees. Possible at every step."""
-    return await _command(ticket, body, call, matrix, status=201)
+    return await _command(ticket, body, call, rules, status=201)
 
 
 async def _command(
-    reference: UUID | int, command: Command, call: WriteCall, matrix: PriorityMatrix, *, status: int = 200
+    reference: UUID | int, command: Command, call: WriteCall, rules: RulesInForce, *, status: int = 200
 ) -> Response:
     async def work(tx: Transaction) -> TicketView:
-        decision = await command_ticket(tx, reference, command, call.caller.actor, matrix)
+        decision = await command_ticket(tx, reference, command, call.caller.actor, rules)
         if decision.message is not None:
             return ticket_with_message_view(decision.ticket, decision.message)
         return ticket_view(decision.ticket)

@@ -9,7 +9,7 @@ from typing import cast
 from opora_chassis.platform import Platform
 from opora_chassis.service import Loop
 from opora_contracts.mail_threads import TokenKeys
-from opora_intake.api.dependencies import matrix_of
+from opora_intake.api.dependencies import rules_of
 from opora_intake.channels.letters import LetterDesk, watch_letters
 from opora_intake.channels.listener import Door, listen
 from opora_intake.channels.recipients import Recipients
@@ -47,7 +47,7 @@ class MailChannel:
         return LetterDesk(
             database=self.platform.database,
             clock=self.platform.clock,
-            rules=LetterRules(keys, matrix_of(self.platform)),
+            rules=LetterRules(keys, rules_of(self.platform)),
             instance=self.settings.intake_mail_instance,
             readers=self.settings.intake_mail_readers,
             woken=self.woken,

@@ -5,17 +5,24 @@ from opora_intake.domain.customer import Customer, Organization
 from opora_intake.domain.errors import (
     ImpossibleTime,
     NothingGiven,
+    RecordMissing,
     RuleBroken,
     TransitionRefused,
+    UnlistedValue,
     VersionConflict,
 )
-from opora_intake.domain.lifecycle import allowed_actions, decide, join_live, open_ticket
+from opora_intake.domain.lifecycle import decide, join_live, open_ticket
 from opora_intake.domain.priority import DEFAULT_MATRIX, PriorityMatrix, matrix_with
-from opora_intake.domain.ticket import Decision, Message, RecordedFact, Ticket, Visibility
+from opora_intake.domain.rules import DEFAULT_RULES, CaseRules, CaseSettings
+from opora_intake.domain.ticket import Decision, Message, RecordedFact, StepRecord, Ticket, Visibility
+from opora_intake.domain.transitions import allowed_actions
 
 __all__ = [
     "ACTIONS",
     "DEFAULT_MATRIX",
+    "DEFAULT_RULES",
+    "CaseRules",
+    "CaseSettings",
     "Command",
     "Customer",
     "Decision",
@@ -25,10 +32,13 @@ __all__ = [
     "Open",
     "Organization",
     "PriorityMatrix",
+    "RecordMissing",
     "RecordedFact",
     "RuleBroken",
+    "StepRecord",
     "Ticket",
     "TransitionRefused",
+    "UnlistedValue",
     "VersionConflict",
     "Visibility",
     "allowed_actions",

@@ -17,6 +17,10 @@ from opora_contracts.vocabulary import (
     WaitingOn,
 )
 
+RecordText = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+"""What a step leaves behind. It stays with intake."""
+MOST_PLANNED_STEPS = 50
+
 EmailAddress = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=200)]
 
 
@@ -63,6 +67,8 @@ class Open(Past):
     """Absent: the requester's language."""
     product: ShortText | None = None
     category: ShortText | None = None
+    component: ShortText | None = None
+    """The part of the product."""
     group: ShortText | None = None
     assignee: Identifier | None = None
     external_source: ShortText | None = None
@@ -80,6 +86,8 @@ class Assess(Command):
     """Overrides the priority that impact and urgency give."""
     category: ShortText | None = None
     kind: Kind | None = None
+    note: RecordText | None = None
+    """What the judgement rests on."""
 
 
 class Assign(Command):
@@ -97,6 +105,9 @@ class Diagnose(Command):
     action: ClassVar[str] = "diagnose"
 
     cause: ShortText | None = None
+    """In a line. It is published."""
+    evidence: RecordText | None = None
+    """What shows that this is the cause: log lines, measurements, how it was reproduced."""
 
 
 class Plan(Command):
@@ -105,6 +116,10 @@ class Plan(Command):
     action: ClassVar[str] = "plan"
 
     planned_for: Instant | None = None
+    steps: Annotated[tuple[ShortText, ...], Field(max_length=MOST_PLANNED_STEPS)] = ()
+    """What will be done, in order."""
+    owner: Identifier | None = None
+    """Who sees to it."""
 
 
 class Resolve(Past):
@@ -113,6 +128,8 @@ class Resolve(Past):
     action: ClassVar[str] = "resolve"
 
     resolution_code: ResolutionCode = ResolutionCode.SOLVED
+    resolution: RecordText | None = None
+    """What was done."""
 
 
 class Verify(Command):
@@ -121,6 +138,9 @@ class Verify(Command):
     action: ClassVar[str] = "verify"
 
     verified_by: AuthorKind = AuthorKind.AGENT
+    """The customer, an agent, or the system: monitoring."""
+    seen: RecordText | None = None
+    """What was seen that confirms it."""
 
 
 class Close(Command):
@@ -130,6 +150,8 @@ class Close(Command):
 
     resolution_code: ResolutionCode | None = None
     """Absent: the code with which the ticket was resolved."""
+    note: RecordText | None = None
+    """What is left to say."""
 
 
 class Reopen(Command):
@@ -184,6 +206,7 @@ class Update(Command):
     kind: Kind | None = None
     product: ShortText | None = None
     category: ShortText | None = None
+    component: ShortText | None = None
 
 
 ACTIONS: Mapping[str, type[Command]] = {

@@ -5,6 +5,8 @@ from datetime import datetime
 
 from opora_contracts.vocabulary import Step
 
+_MOST_SHOWN = 20
+
 
 class RuleBroken(Exception):  # noqa: N818  a refusal is an answer, not a fault
     """A command broke a rule of the domain; nothing was changed."""
@@ -30,9 +32,10 @@ class VersionConflict(RuleBroken):
 
     expected: int
     actual: int
+    what: str = "ticket is"
 
     def __str__(self) -> str:
-        return f"The ticket is at version {self.actual}, not {self.expected}: read it again and decide anew"
+        return f"The {self.what} at version {self.actual}, not {self.expected}: read again and decide anew"
 
 
 @dataclass
@@ -58,3 +61,28 @@ class NothingGiven(RuleBroken):
 
     def __str__(self) -> str:
         return f"Name at least one of {', '.join(self.fields)}"
+
+
+@dataclass
+class RecordMissing(RuleBroken):
+    """Under the profile strict a step needs its record."""
+
+    attempted: str
+    fields: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"The profile of this ticket is strict: {self.attempted} it with {', '.join(self.fields)}"
+
+
+@dataclass
+class UnlistedValue(RuleBroken):
+    """A field has a value that the settings do not list."""
+
+    field: str
+    value: str
+    listed: tuple[str, ...]
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.listed[:_MOST_SHOWN])
+        more = f" and {len(self.listed) - _MOST_SHOWN} more" if len(self.listed) > _MOST_SHOWN else ""
+        return f"The {self.field} {self.value!r} is not listed; listed are {shown}{more} (GET /v1/settings)"

@@ -8,9 +8,10 @@ from uuid import UUID
 from opora_chassis.database import Transaction
 from opora_chassis.identifiers import new_id
 from opora_contracts.mail_threads import Thread, TokenKeys, thread_of
-from opora_intake.domain import PriorityMatrix, RuleBroken
+from opora_intake.domain import RuleBroken
 from opora_intake.domain.commands import Note
 from opora_intake.domain.letters import Append, Begin, Known, LetterOutcome, Route, SetAside, begin, quarantine, route
+from opora_intake.handlers.case_settings import RulesInForce
 from opora_intake.handlers.customers import Asked
 from opora_intake.handlers.tickets import command_ticket, create_tickets
 from opora_intake.mail.identity import identity_of
@@ -26,10 +27,10 @@ _MOST_HINTS = 3
 
 @dataclass(frozen=True, slots=True)
 class LetterRules:
-    """What letters are judged by: the keys of our tokens, and the priority matrix."""
+    """What letters are judged by: the keys of our tokens, and the rules of cases."""
 
     keys: TokenKeys
-    matrix: PriorityMatrix
+    case: RulesInForce
 
 
 async def take_in(
@@ -125,14 +126,14 @@ async def _follow(tx: Transaction, decided: Route, rules: LetterRules) -> tuple[
         case SetAside(reason):
             return LetterOutcome.SET_ASIDE, reason, None
         case Append(outcome, ticket_id, command):
-            await command_ticket(tx, ticket_id, command, _SELF, rules.matrix)
+            await command_ticket(tx, ticket_id, command, _SELF, rules.case)
             return outcome, None, ticket_id
         case Begin(outcome, opening, note):
-            (ticket,) = await create_tickets(tx, [Asked(opening, _SELF)], matrix=rules.matrix)
+            (ticket,) = await create_tickets(tx, [Asked(opening, _SELF)], rules=rules.case)
             if isinstance(ticket, RuleBroken):
                 raise ticket
             if note is not None:
-                await command_ticket(tx, ticket.id, Note(body=note), _SELF, rules.matrix)
+                await command_ticket(tx, ticket.id, Note(body=note), _SELF, rules.case)
             return outcome, note, ticket.id
 
 
