@@ -219,6 +219,9 @@ async def placed(client: httpx.AsyncClient, operation: Operation) -> str:
         if before := BEFORE.get(operation.name):
             needed = {"waiting_on": "customer"} if before == "hold" else {}
             assert (await client.post(f"/tickets/{ticket}/{before}", json=needed)).status_code == 200
+        if operation.name == "set_fields":
+            affected = {"name": "affected", "label": "Affected people", "type": "number"}
+            assert (await client.patch("/settings", json={"fields": [affected]})).status_code == 200
         return path.format(ticket=ticket)
     made: dict[str, tuple[str, dict[str, Any]]] = {
         "{customer_id}": ("/customers", {"name": "Somebody"}),

@@ -1,8 +1,6 @@
 """What the documentation of the case shows: its settings, and what its steps leave behind."""
 
-from opora_intake.api.examples import Json, page
-
-__all__ = ["CHANGED_SETTINGS", "RECORD", "SETTINGS", "SETTINGS_CHANGES", "page"]
+from opora_intake.api.examples import ASSIGNED, Json, ticket
 
 _MATRIX: Json = {
     "high/high": "P1",
@@ -23,6 +21,19 @@ SETTINGS: Json = {
     "priorities": _MATRIX,
     "categories": [],
     "components": [],
+    "fields": [],
+}
+_AFFECTED: Json = {
+    "name": "affected",
+    "label": "How many people are affected",
+    "type": "number",
+    "kinds": ["incident"],
+    "required": False,
+    "published": True,
+    "choices": [],
+    "max_length": 200,
+    "minimum": 0.0,
+    "maximum": None,
 }
 CHANGED_SETTINGS: Json = SETTINGS | {
     "version": 1,
@@ -30,10 +41,23 @@ CHANGED_SETTINGS: Json = SETTINGS | {
     "changed_by": "agent:anna",
     "profiles": {"problem": "strict"},
     "priorities": _MATRIX | {"high/low": "P2"},
+    "fields": [_AFFECTED],
 }
 SETTINGS_CHANGES: Json = {
     "Problems are worked step by step": {"profiles": {"problem": "strict"}},
     "One pair has another priority": {"priorities": {"high/low": "P2"}},
+    "Incidents have a number of affected people": {
+        "fields": [
+            {
+                "name": "affected",
+                "label": "How many people are affected",
+                "type": "number",
+                "kinds": ["incident"],
+                "published": True,
+                "minimum": 0,
+            }
+        ]
+    },
     "Any category may be given again": {"categories": []},
 }
 RECORD: Json = {
@@ -45,3 +69,9 @@ RECORD: Json = {
     "cause": "The certificate of the upstream had expired",
     "evidence": "openssl s_client: notAfter=Mar  2 08:10:00 2026 GMT",
 }
+
+TAGGED = ticket(ASSIGNED, version=4, tags=["outage-2026-03", "vip"], last_time="2026-03-02T08:20:00Z")
+UNTAGGED = ticket(TAGGED, version=5, tags=["vip"], last_time="2026-03-02T10:00:00Z")
+WATCHED = ticket(ASSIGNED, version=4, watchers=["agent:boris"], last_time="2026-03-02T08:20:00Z")
+UNWATCHED = ticket(WATCHED, version=5, watchers=[], last_time="2026-03-02T10:00:00Z")
+FIELDS_SET = ticket(ASSIGNED, version=4, fields={"affected": 40}, last_time="2026-03-02T08:20:00Z")

@@ -13,6 +13,7 @@ from opora_chassis.http import requires as scope
 from opora_contracts.vocabulary import Priority
 from opora_intake.api import case_examples as examples
 from opora_intake.api.dependencies import Rules, broken_rules_as_problems
+from opora_intake.api.examples import page as page_example
 from opora_intake.api.views import View
 from opora_intake.domain import CaseSettings, PriorityMatrix
 from opora_intake.domain.rules import priorities_in_force, rules_of_settings
@@ -71,7 +72,7 @@ async def patch_settings(body: SettingsChange, call: MayWrite, rules: Rules) -> 
 
 
 @router.get("/settings/versions", summary="List earlier settings")
-@shown(examples.page(examples.CHANGED_SETTINGS))
+@shown(page_example(examples.CHANGED_SETTINGS))
 async def list_settings(
     platform: PlatformDependency, rules: Rules, _caller: MayRead, limit: Limit = 50, cursor: str | None = None
 ) -> Page[SettingsView]:

@@ -22,12 +22,11 @@ from opora_chassis.http import (
 )
 from opora_chassis.platform import Platform
 from opora_intake.domain import (
+    BadValue,
     ImpossibleTime,
     NothingGiven,
-    RecordMissing,
     RuleBroken,
     TransitionRefused,
-    UnlistedValue,
     VersionConflict,
     matrix_with,
 )
@@ -100,7 +99,7 @@ def problem_of_refusal(refusal: RuleBroken) -> Problem:
             return Conflict(detail, expected_version=expected, version=actual)
         case OrdinalGap(source_id, expected, given):
             return Conflict(detail, source_id=source_id, expected_ordinal=expected, given_ordinal=given)
-        case ImpossibleTime() | NothingGiven() | RecordMissing() | UnlistedValue() | UnknownReference():
+        case ImpossibleTime() | NothingGiven() | BadValue() | UnknownReference():
             return Unprocessable(detail)
         case _:
             return Conflict(detail)

@@ -55,6 +55,11 @@ class TicketView(View):
     product: str | None
     category: str | None
     component: str | None
+    tags: tuple[str, ...]
+    watchers: tuple[str, ...]
+    """`agent:` or `customer:` and the id, in the order in which they came."""
+    fields: dict[str, Any]
+    """The installation's own fields that have a value."""
     group: str | None
     assignee: str | None
     external_source: str | None

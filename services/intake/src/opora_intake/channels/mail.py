@@ -47,17 +47,21 @@ class MailChannel:
         return LetterDesk(
             database=self.platform.database,
             clock=self.platform.clock,
-            rules=LetterRules(keys, rules_of(self.platform)),
+            rules=LetterRules(keys, rules_of(self.platform), self._recipients.accepts),
             instance=self.settings.intake_mail_instance,
             readers=self.settings.intake_mail_readers,
             woken=self.woken,
         )
 
+    @property
+    def _recipients(self) -> Recipients:
+        return Recipients.of(self.settings.intake_mail_addresses)
+
     async def _listen(self, channel: str, port: int, stop: asyncio.Event) -> None:
         door = Door(
             channel=channel,
             database=self.platform.database,
-            recipients=Recipients.of(self.settings.intake_mail_addresses),
+            recipients=self._recipients,
             woken=self.woken,
             most_sessions=self.settings.intake_mail_connections,
             idle_seconds=self.settings.intake_mail_idle_seconds,

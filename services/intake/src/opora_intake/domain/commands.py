@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from opora_contracts.fact import BodyText, Identifier, Instant, Language, ShortText, Title
+from opora_contracts.fact import ONE_LINE, BodyText, Identifier, Instant, Language, ShortText, Title
 from opora_contracts.vocabulary import (
     AuthorKind,
     Channel,
@@ -16,10 +16,29 @@ from opora_contracts.vocabulary import (
     ResolutionCode,
     WaitingOn,
 )
+from opora_intake.domain.fields import MOST_FIELDS, FieldName, Given
 
 RecordText = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 """What a step leaves behind. It stays with intake."""
 MOST_PLANNED_STEPS = 50
+
+Tag = Annotated[
+    str,
+    StringConstraints(
+        min_length=1, max_length=50, strip_whitespace=True, to_lower=True, pattern=ONE_LINE.replace("[^", "[^,")
+    ),
+]
+"""In lower case, without commas."""
+Watcher = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(agent:[^\s:]{1,90}|customer:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$"
+    ),
+]
+"""`agent:anna`, or `customer:` and the customer's id."""
+FieldValues = Annotated[dict[FieldName, Given | None], Field(max_length=MOST_FIELDS)]
+"""Values of the installation's own fields by name; null takes one away."""
+_AT_ONCE = Field(min_length=1, max_length=30)
 
 EmailAddress = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=200)]
 
@@ -69,6 +88,8 @@ class Open(Past):
     category: ShortText | None = None
     component: ShortText | None = None
     """The part of the product."""
+    tags: Annotated[tuple[Tag, ...], Field(max_length=30)] = ()
+    fields: FieldValues = {}
     group: ShortText | None = None
     assignee: Identifier | None = None
     external_source: ShortText | None = None
@@ -209,6 +230,46 @@ class Update(Command):
     component: ShortText | None = None
 
 
+class TagTicket(Command):
+    """Put tags on the ticket; one that it has already changes nothing."""
+
+    action: ClassVar[str] = "tag"
+
+    tags: Annotated[tuple[Tag, ...], _AT_ONCE]
+
+
+class Untag(Command):
+    """Take tags off the ticket; one that it does not have changes nothing."""
+
+    action: ClassVar[str] = "untag"
+
+    tags: Annotated[tuple[Tag, ...], _AT_ONCE]
+
+
+class Watch(Command):
+    """Let agents or customers know what becomes of the ticket from here on."""
+
+    action: ClassVar[str] = "watch"
+
+    watchers: Annotated[tuple[Watcher, ...], _AT_ONCE]
+
+
+class Unwatch(Command):
+    """These need not know any more."""
+
+    action: ClassVar[str] = "unwatch"
+
+    watchers: Annotated[tuple[Watcher, ...], _AT_ONCE]
+
+
+class SetFields(Command):
+    """Give values to the installation's own fields."""
+
+    action: ClassVar[str] = "set_fields"
+
+    values: FieldValues
+
+
 ACTIONS: Mapping[str, type[Command]] = {
     command.action: command
     for command in (
@@ -225,6 +286,11 @@ ACTIONS: Mapping[str, type[Command]] = {
         Reply,
         Note,
         Update,
+        TagTicket,
+        Untag,
+        Watch,
+        Unwatch,
+        SetFields,
     )
 }
 """Every command to an existing ticket, by its verb."""

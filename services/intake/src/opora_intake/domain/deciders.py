@@ -1,17 +1,14 @@
 """What each command leads to: the facts that say so, in order. Whether it is possible is decided before."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from opora_contracts.tickets import (
     TicketAssessed,
     TicketAssigned,
     TicketClosed,
     TicketDiagnosed,
-    TicketFact,
     TicketHeld,
     TicketNoted,
     TicketPlanned,
@@ -23,33 +20,11 @@ from opora_contracts.tickets import (
     TicketVerified,
 )
 from opora_contracts.vocabulary import AuthorKind, Kind, Profile, ResolutionCode, Step, WaitingOn
-from opora_intake.domain import commands
+from opora_intake.domain import commands, details
+from opora_intake.domain.drafts import Draft, Moment
 from opora_intake.domain.errors import NothingGiven
-from opora_intake.domain.rules import CaseRules
 from opora_intake.domain.ticket import Ticket
 from opora_intake.domain.transitions import refused, refused_closing
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """When, by whom and by which rules something is decided."""
-
-    now: datetime
-    history: bool
-    message_id: UUID
-    actor: str | None
-    rules: CaseRules
-
-    def no_earlier(self, time: datetime, floor: datetime) -> datetime:
-        """The time of a fact that another one implies; history keeps the time that the log gives."""
-        return time if self.history else max(time, floor)
-
-    def profile_of(self, kind: Kind) -> Profile:
-        """The profile under which a cycle of this kind begins; a log of history has no records to ask for."""
-        return Profile.LIGHT if self.history else self.rules.profile_of(kind)
-
-
-Draft = tuple[TicketFact, datetime]
 
 
 def profile_after(ticket: Ticket, kind: Kind | None, moment: Moment) -> Profile:
@@ -215,5 +190,10 @@ DECIDERS: Mapping[str, Decider] = {
     "reply": _reply,
     "note": _note,
     "update": _update,
+    "tag": details.tag,
+    "untag": details.untag,
+    "watch": details.watch,
+    "unwatch": details.unwatch,
+    "set_fields": details.set_fields,
 }
 """By the command's verb."""

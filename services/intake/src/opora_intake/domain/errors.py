@@ -12,6 +12,10 @@ class RuleBroken(Exception):  # noqa: N818  a refusal is an answer, not a fault
     """A command broke a rule of the domain; nothing was changed."""
 
 
+class BadValue(RuleBroken):
+    """What was given cannot be, or is too little or too much; the message says of what."""
+
+
 @dataclass
 class TransitionRefused(RuleBroken):
     """The action is not possible where the ticket stands; `allowed` lists those that are."""
@@ -64,7 +68,7 @@ class NothingGiven(RuleBroken):
 
 
 @dataclass
-class RecordMissing(RuleBroken):
+class RecordMissing(BadValue):
     """Under the profile strict a step needs its record."""
 
     attempted: str
@@ -75,7 +79,39 @@ class RecordMissing(RuleBroken):
 
 
 @dataclass
-class UnlistedValue(RuleBroken):
+class TooMany(BadValue):
+    """A ticket takes no more of these."""
+
+    what: str
+    most: int
+
+    def __str__(self) -> str:
+        return f"A ticket has at most {self.most} {self.what}: take others away first"
+
+
+@dataclass
+class BadField(BadValue):
+    """A field of the installation's own is not there or does not take the value."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"The field {self.name} {self.reason} (GET /v1/settings)"
+
+
+@dataclass
+class FieldsMissing(BadValue):
+    """A ticket cannot be resolved before its required fields have values."""
+
+    fields: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"Before this ticket is resolved it needs {', '.join(self.fields)}: set them by PATCH …/fields"
+
+
+@dataclass
+class UnlistedValue(BadValue):
     """A field has a value that the settings do not list."""
 
     field: str

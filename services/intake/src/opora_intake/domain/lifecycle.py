@@ -11,8 +11,10 @@ from opora_contracts.vocabulary import AuthorKind, Channel, Profile
 from opora_intake.domain import commands
 from opora_intake.domain.commands import Command, Open, Past
 from opora_intake.domain.customer import Customer, Organization
-from opora_intake.domain.deciders import DECIDERS, Draft, Moment, profile_after
-from opora_intake.domain.errors import ImpossibleTime, VersionConflict
+from opora_intake.domain.deciders import DECIDERS, profile_after
+from opora_intake.domain.details import changed_fields, missing_fields, published_of, read_fields, tags_of, with_fields
+from opora_intake.domain.drafts import Draft, Moment
+from opora_intake.domain.errors import FieldsMissing, ImpossibleTime, VersionConflict
 from opora_intake.domain.records import check_record, record_of
 from opora_intake.domain.rules import DEFAULT_RULES, CaseRules
 from opora_intake.domain.ticket import (
@@ -25,7 +27,7 @@ from opora_intake.domain.ticket import (
     evolve,
     opened,
 )
-from opora_intake.domain.transitions import refused, steps_of
+from opora_intake.domain.transitions import WITHOUT_RESOLVING, refused, steps_of
 
 
 def decide(
@@ -42,7 +44,8 @@ def decide(
 
     Live facts carry `max(now, ticket.last_time)`, or the command's `occurred_at` (a late fact). With `history`, `now`
     is when it happened according to the log, and facts carry exactly that.
-    Raises TransitionRefused, RecordMissing, UnlistedValue, VersionConflict, ImpossibleTime or NothingGiven.
+    Raises TransitionRefused, RecordMissing, FieldsMissing, UnlistedValue, BadField, TooMany, VersionConflict,
+    ImpossibleTime or NothingGiven.
     """
     if command.expected_version not in {None, ticket.version}:
         raise VersionConflict(command.expected_version or 0, ticket.version)
@@ -55,6 +58,12 @@ def decide(
     decided = _record(ticket, DECIDERS[command.action](ticket, command, time, moment))
     code = command.resolution_code or ticket.resolution_code if isinstance(command, commands.Close) else None
     check_record(command, profile_after(ticket, getattr(command, "kind", None), moment), code)
+    is_solved = isinstance(command, commands.Resolve) and command.resolution_code not in WITHOUT_RESOLVING
+    if is_solved and not history and (missing := missing_fields(ticket, rules)):
+        raise FieldsMissing(tuple(missing))
+    if isinstance(command, commands.SetFields) and decided.facts:
+        fields = with_fields(ticket, changed_fields(ticket, command, rules))
+        decided = replace(decided, ticket=replace(decided.ticket, fields=fields))
     if isinstance(command, commands.Assess) and decided.facts:
         decided = replace(decided, ticket=replace(decided.ticket, priority_explicit=command.priority is not None))
     if isinstance(command, (commands.Reply, commands.Note)):
@@ -86,9 +95,12 @@ def open_ticket(
     rules: CaseRules = DEFAULT_RULES,
     import_id: UUID | None = None,
 ) -> Decision:
-    """A new ticket. Raises ImpossibleTime when `occurred_at` lies after `now`, or UnlistedValue."""
+    """A new ticket. Raises ImpossibleTime when `occurred_at` lies after `now`, UnlistedValue, BadField or TooMany."""
     if import_id is None:
         rules.check_lists(opening)
+    fields = {
+        name: value for name, value in read_fields(opening.kind, opening.fields, rules).items() if value is not None
+    }
     time = opening.occurred_at or now
     if time > now:
         raise ImpossibleTime(time, earliest=datetime.min.replace(tzinfo=now.tzinfo), latest=now)
@@ -112,9 +124,18 @@ def open_ticket(
         assignee=opening.assignee,
         external_source=opening.external_source,
         external_id=opening.external_id,
+        tags=tags_of({*opening.tags}) or None,
+        fields=published_of(fields, rules) or None,
         profile=Profile.STRICT if import_id is None and rules.profile_of(opening.kind) is Profile.STRICT else None,
     )
-    ticket = opened(fact, time, number=number, priority_explicit=opening.priority is not None, import_id=import_id)
+    ticket = opened(
+        fact,
+        time,
+        number=number,
+        priority_explicit=opening.priority is not None,
+        import_id=import_id,
+        fields=fields,
+    )
     message = None
     if opening.body:
         message = Message(

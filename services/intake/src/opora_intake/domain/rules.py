@@ -1,4 +1,4 @@
-"""What an installation has settled about its cases: profiles, the priority matrix, lists. Data, changed over HTTP."""
+"""What an installation has settled about its cases: profiles, matrix, lists, fields. Data, changed over HTTP."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ from opora_contracts.fact import ONE_LINE
 from opora_contracts.vocabulary import Kind, Priority, Profile
 from opora_intake.domain.commands import Command, Open
 from opora_intake.domain.errors import UnlistedValue
+from opora_intake.domain.fields import MOST_FIELDS, FieldDefinition
 from opora_intake.domain.priority import DEFAULT_MATRIX, PriorityMatrix, matrix_text, matrix_with
 
 MOST_LISTED = 500
@@ -33,6 +34,17 @@ class CaseSettings(BaseModel):
     components: Annotated[tuple[Listed, ...], Field(max_length=MOST_LISTED)] = ()
     """The components that may be given; none: any."""
 
+    fields: Annotated[tuple[FieldDefinition, ...], Field(max_length=MOST_FIELDS)] = ()
+    """Fields of the installation's own."""
+
+    @field_validator("fields")
+    @classmethod
+    def _named_once(cls, fields: tuple[FieldDefinition, ...]) -> tuple[FieldDefinition, ...]:
+        names = [definition.name for definition in fields]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"two fields are called {', '.join(sorted(twice))}")
+        return fields
+
     @field_validator("priorities")
     @classmethod
     def _names_pairs(cls, priorities: dict[str, Priority] | None) -> dict[str, Priority] | None:
@@ -53,6 +65,7 @@ class CaseRules:
     profiles: Mapping[Kind, Profile] = field(default_factory=dict)
     categories: tuple[str, ...] = ()
     components: tuple[str, ...] = ()
+    fields: tuple[FieldDefinition, ...] = ()
 
     def profile_of(self, kind: Kind) -> Profile:
         """The profile under which a cycle of this kind begins."""
@@ -77,6 +90,7 @@ def rules_of_settings(settings: CaseSettings, initial: PriorityMatrix) -> CaseRu
         profiles=settings.profiles,
         categories=settings.categories,
         components=settings.components,
+        fields=settings.fields,
     )
 
 

@@ -35,7 +35,7 @@ from opora_contracts.vocabulary import (
     WaitingOn,
 )
 
-DESCRIPTIVE = ("title", "kind", "product", "category", "component", "profile")
+DESCRIPTIVE = ("title", "kind", "product", "category", "component", "profile", "tags", "watchers")
 """What `ticket.updated` changes when it names it."""
 NUMBER_PREFIX = "OP-"
 NUMBER = re.compile(r"(?:OP-)?([1-9][0-9]{0,17})", re.IGNORECASE)
@@ -63,6 +63,11 @@ class Ticket:
     product: str | None
     category: str | None
     component: str | None
+    tags: tuple[str, ...]
+    watchers: tuple[str, ...]
+    """Who is told what becomes of the ticket, in the order in which they came: `agent:anna`, `customer:<id>`."""
+    fields: Mapping[str, Any]
+    """The values of the installation's own fields. Facts tell of the published ones only."""
     group: str | None
     assignee: str | None
     external_source: str | None
@@ -262,7 +267,13 @@ _CHANGES: dict[type[TicketFact], Any] = {
 
 
 def opened(
-    fact: TicketCreated, time: datetime, *, number: int, priority_explicit: bool, import_id: UUID | None
+    fact: TicketCreated,
+    time: datetime,
+    *,
+    number: int,
+    priority_explicit: bool,
+    import_id: UUID | None,
+    fields: Mapping[str, Any],
 ) -> Ticket:
     """A ticket that has just been received."""
     return Ticket(
@@ -282,6 +293,9 @@ def opened(
         product=fact.product,
         category=fact.category,
         component=fact.component,
+        tags=fact.tags or (),
+        watchers=(),
+        fields=fields,
         group=fact.group,
         assignee=fact.assignee,
         external_source=fact.external_source,

@@ -31,6 +31,11 @@ ALLOWED: Mapping[str, frozenset[Step]] = {
     "reply": _NOT_CLOSED,
     "note": frozenset(Step),
     "update": _NOT_CLOSED,
+    "tag": frozenset(Step),
+    "untag": frozenset(Step),
+    "watch": _NOT_CLOSED,
+    "unwatch": frozenset(Step),
+    "set_fields": _NOT_CLOSED,
 }
 """For each action the steps at which the profile light allows it."""
 

@@ -6,10 +6,12 @@ from uuid import UUID
 from opora_chassis.database import Transaction
 from opora_chassis.identifiers import new_id
 from opora_intake.domain import CaseRules, Command, Decision, RuleBroken, Ticket, decide, join_live, open_ticket
+from opora_intake.domain.commands import Watch
 from opora_intake.handlers.case_settings import RulesInForce
 from opora_intake.handlers.customers import Asked, Circle, gather_circle
-from opora_intake.handlers.errors import AlreadySubmitted, HistoryOpen, Unknown
+from opora_intake.handlers.errors import AlreadySubmitted, HistoryOpen, Unknown, UnknownReference
 from opora_intake.handlers.record import Change, record_changes
+from opora_intake.store import customers as customer_store
 from opora_intake.store import imports
 from opora_intake.store import tickets as store
 
@@ -93,15 +95,26 @@ async def _known_externals(tx: Transaction, asked: Sequence[Asked]) -> dict[tupl
 async def command_ticket(
     tx: Transaction, reference: UUID | int, command: Command, actor: str, rules: RulesInForce
 ) -> Decision:
-    """Carry out a command on a ticket, by its id or number. Raises Unknown, HistoryOpen or what `decide` raises."""
+    """Carry out a command on a ticket, by its id or number. Raises Unknown, HistoryOpen UnknownReference
+    or what `decide` raises.
+    """
     ticket = await store.lock_ticket(tx, reference)
     if ticket is None:
         raise Unknown("ticket", str(reference) if isinstance(reference, UUID) else f"OP-{reference}")
+    if isinstance(command, Watch):
+        await _require_watchers(tx, command)
     joined = await join_history(tx, ticket)
     decision = decide(joined.ticket, command, tx.now, message_id=new_id(), actor=actor, rules=await rules.current(tx))
     if decision.facts:
         await record_changes(tx, [Change(joined, actor), Change(decision, actor)])
     return decision
+
+
+async def _require_watchers(tx: Transaction, command: Watch) -> None:
+    customers = {UUID(each.partition(":")[2]) for each in command.watchers if each.startswith("customer:")}
+    known = await customer_store.customers_by_id(tx, customers) if customers else {}
+    if missing := customers - known.keys():
+        raise UnknownReference("watchers", f"customer:{min(missing)}")
 
 
 async def join_history(tx: Transaction, ticket: Ticket) -> Decision:

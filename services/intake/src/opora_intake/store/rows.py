@@ -48,6 +48,8 @@ def ticket_of(row: asyncpg.Record) -> Ticket:
             "impact": Level(row["impact"]),
             "urgency": Level(row["urgency"]),
             "priority": Priority(row["priority"]),
+            "tags": tuple(row["tags"]),
+            "watchers": tuple(row["watchers"]),
             "profile": Profile(row["profile"]),
             "step": Step(row["step"]),
             "waiting_on": None if waiting_on is None else WaitingOn(waiting_on),

@@ -28,6 +28,9 @@ _TYPES = {
     "product": "text",
     "category": "text",
     "component": "text",
+    "tags": "text[]",
+    "watchers": "text[]",
+    "fields": "jsonb",
     '"group"': "text",
     "assignee": "text",
     "external_source": "text",
@@ -202,6 +205,8 @@ _CONDITIONS = {
     "requester_id": "requester_id = ${}",
     "organization_id": "organization_id = ${}",
     "product": "product = ${}",
+    # Plan: tickets_by_tag, which holds tickets that have tags.
+    "tag": "(tags <> '{{}}' and tags @> array[${}])",
     "channel": "channel = ${}",
     "waiting_on": "waiting_on = ${}",
     "title_prefix": "lower(title) like ${}",
