@@ -220,6 +220,9 @@ async def placed(client: httpx.AsyncClient, operation: Operation) -> str:
         if before := BEFORE.get(operation.name):
             needed = {"waiting_on": "customer"} if before == "hold" else {}
             assert (await client.post(f"/tickets/{ticket}/{before}", json=needed)).status_code == 200
+        if operation.name == "set_fields":
+            affected = {"name": "affected", "label": "Affected people", "type": "number"}
+            assert (await client.patch("/settings", json={"fields": [affected]})).status_code == 200
         return path.format(ticket=ticket)
     if "{hook}" in path:
         source = {"kind": "github", "name": f"github-{uuid4().hex[:8]}", "secrets": ["a secret of the tests"]}

@@ -1,6 +1,7 @@
 """The table of transitions, written by hand, and what each command leads to."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from opora_contracts.tickets import (
 )
 from opora_contracts.vocabulary import AuthorKind, Channel, Level, Priority, ResolutionCode, Step, WaitingOn
 from opora_intake.domain import (
+    CaseRules,
     Command,
     Customer,
     Decision,
@@ -36,6 +38,7 @@ from opora_intake.domain import (
     matrix_with,
     open_ticket,
 )
+from opora_intake.domain.fields import FieldDefinition, FieldType
 
 At = Callable[[float], datetime]
 TicketAt = Callable[[Step], Ticket]
@@ -54,9 +57,16 @@ EVERY_COMMAND: dict[str, Command] = {
     "reply": commands.Reply(body="We look into it."),
     "note": commands.Note(body="Looks like paper."),
     "update": commands.Update(title="The printer has no paper"),
+    "tag": commands.TagTicket(tags=("vip",)),
+    "untag": commands.Untag(tags=("old",)),
+    "watch": commands.Watch(watchers=("agent:boris",)),
+    "unwatch": commands.Unwatch(watchers=("agent:carla",)),
+    "set_fields": commands.SetFields(values={"affected": 40}),
 }
 
-OPEN = {"assign", "reply", "note", "update", "close"}
+ALWAYS = {"note", "tag", "untag", "unwatch"}
+OPEN = ALWAYS | {"assign", "reply", "update", "close", "watch", "set_fields"}
+RULES = CaseRules(fields=(FieldDefinition(name="affected", label="Affected", type=FieldType.NUMBER),))
 POSSIBLE = {
     Step.RECEIVED: OPEN | {"assess", "diagnose", "plan", "resolve", "hold"},
     Step.ASSESSED: OPEN | {"assess", "diagnose", "plan", "resolve", "hold"},
@@ -64,12 +74,12 @@ POSSIBLE = {
     Step.PLANNED: OPEN | {"assess", "plan", "resolve", "hold"},
     Step.RESOLVED: OPEN | {"verify", "reopen"},
     Step.VERIFIED: OPEN | {"reopen"},
-    Step.CLOSED: {"reopen", "note"},
+    Step.CLOSED: ALWAYS | {"reopen"},
 }
 
 
 def do(ticket: Ticket, command: Command, now: datetime, actor: str | None = None) -> Decision:
-    return decide(ticket, command, now, message_id=uuid4(), actor=actor)
+    return decide(ticket, command, now, message_id=uuid4(), actor=actor, rules=RULES)
 
 
 @pytest.mark.parametrize("step", list(Step))
@@ -78,7 +88,7 @@ def test_each_action_is_possible_exactly_where_the_table_says(
     ticket_at: TicketAt, after_noon: At, step: Step, action: str
 ) -> None:
     """An action is carried out or refused by the step, and a refusal lists what is possible instead."""
-    ticket = ticket_at(step)
+    ticket = replace(ticket_at(step), tags=("old",), watchers=("agent:carla",))
     if action in POSSIBLE[step]:
         decision = do(ticket, EVERY_COMMAND[action], after_noon(1))
         assert decision.ticket.version == ticket.version + 1

@@ -13,6 +13,8 @@ from opora_intake.channels.mail import MailChannel
 from opora_intake.channels.recipients import Recipients
 from opora_intake.settings import IntakeSettings
 
+UNOPENED = Database(cast("Any", None), service="intake", clock=Clock())
+
 
 def test_letters_are_taken_in_for_what_is_configured() -> None:
     """An address with whatever follows its +, a whole domain, and the postmaster; nobody else."""
@@ -65,7 +67,7 @@ def _settings(**fields: Any) -> IntakeSettings:
 )
 async def test_mail_is_off_until_it_is_set(fields: dict[str, Any], loops: list[str]) -> None:
     """Without an address no loop of intake touches mail; a port adds its listener."""
-    platform = Platform("intake", _settings(**fields), cast("Database", None), Clock())
+    platform = Platform("intake", _settings(**fields), UNOPENED, Clock())
     assert [loop.name for loop in MailChannel(platform).loops()] == loops
 
 
@@ -106,5 +108,5 @@ async def test_the_service_runs_what_the_settings_say(monkeypatch: pytest.Monkey
     monkeypatch.setenv("OPORA_INTAKE_MAIL_ADDRESSES", '["support@example.org"]')
     monkeypatch.setenv("OPORA_INTAKE_MAIL_SMTP_PORT", "2525")
     monkeypatch.setenv("OPORA_INTAKE_MAIL_TOKEN_KEYS", f'{{"a": "{"x" * 32}"}}')
-    platform = Platform("intake", _settings(), cast("Database", None), Clock())
+    platform = Platform("intake", _settings(), UNOPENED, Clock())
     assert "listen_smtp" in [loop.name for loop in SERVICE.compose(platform).loops]

@@ -27,6 +27,10 @@ COMMANDS: st.SearchStrategy[Command] = st.one_of(
     st.builds(commands.Reply, author_kind=st.sampled_from(AuthorKind)),
     st.builds(commands.Note),
     st.builds(commands.Update, product=st.sampled_from(["printer", "mail"])),
+    st.builds(commands.TagTicket, tags=st.tuples(st.sampled_from("abc"))),
+    st.builds(commands.Untag, tags=st.tuples(st.sampled_from("abc"))),
+    st.builds(commands.Watch, watchers=st.tuples(st.sampled_from(["agent:anna", "agent:boris"]))),
+    st.builds(commands.Unwatch, watchers=st.tuples(st.sampled_from(["agent:anna", "agent:boris"]))),
 )
 STEPS = st.lists(st.tuples(COMMANDS, st.integers(min_value=-5, max_value=60)), max_size=40)
 

@@ -1,14 +1,33 @@
 """A ticket's life, published by intake on `opora.tickets`, keyed by ticket id, numbered 1, 2, 3 … per ticket."""
 
+from datetime import date
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from opora_contracts.fact import Fact, Identifier, Instant, Language, ShortText, Title
-from opora_contracts.vocabulary import AuthorKind, Channel, Kind, Level, Priority, ResolutionCode, WaitingOn
+from opora_contracts.vocabulary import AuthorKind, Channel, Kind, Level, Priority, Profile, ResolutionCode, WaitingOn
 
 Cycle = Annotated[int, Field(ge=1)]
+
+
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=50)]
+
+
+class PublishedField(BaseModel):
+    """A field of the installation's own with its value: the member of its type. None of them: it has no value."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    name: Identifier
+    text: ShortText | None = None
+    """A text, or what was chosen."""
+    number: float | None = None
+    flag: bool | None = None
+    day: date | None = None
+    choices: tuple[ShortText, ...] | None = None
+    """What was chosen, where several may be."""
 
 
 class TicketFact(Fact):
@@ -40,6 +59,13 @@ class TicketCreated(TicketFact, event_type="ticket.created"):
     external_source: ShortText | None = None
     """The foreign system or import that knows the ticket under `external_id`."""
     external_id: ShortText | None = None
+    component: ShortText | None = None
+    """The part of the product."""
+    tags: tuple[Tag, ...] | None = None
+    fields: tuple[PublishedField, ...] | None = None
+    """Fields of the installation's own, as far as they are published."""
+    profile: Profile | None = None
+    """Under which profile the first cycle is worked; absent means light."""
 
 
 class TicketAssessed(TicketFact, event_type="ticket.assessed"):
@@ -50,6 +76,8 @@ class TicketAssessed(TicketFact, event_type="ticket.assessed"):
     priority: Priority
     category: ShortText | None = None
     kind: Kind | None = None
+    profile: Profile | None = None
+    """The profile of the cycle from here on, when another kind changed it."""
 
 
 class TicketAssigned(TicketFact, event_type="ticket.assigned"):
@@ -108,6 +136,8 @@ class TicketReopened(TicketFact, event_type="ticket.reopened"):
     cycle: Cycle
     """The number of the cycle that begins; the first of a ticket is 1."""
     reason: ShortText | None = None
+    profile: Profile | None = None
+    """Under which profile the cycle is worked; absent means light."""
 
 
 class TicketHeld(TicketFact, event_type="ticket.held"):
@@ -145,3 +175,12 @@ class TicketUpdated(TicketFact, event_type="ticket.updated"):
     category: ShortText | None = None
     joined_live: bool | None = None
     """True once, on a ticket of a closed import: from this fact on it is judged by live time."""
+    component: ShortText | None = None
+    tags: tuple[Tag, ...] | None = None
+    """All tags that the ticket has now."""
+    watchers: tuple[Identifier, ...] | None = None
+    """All who watch the ticket now: `agent:` or `customer:` and the id."""
+    fields: tuple[PublishedField, ...] | None = None
+    """Fields of the installation's own that changed, as far as they are published; an empty list: only others did."""
+    profile: Profile | None = None
+    """The profile of the cycle from here on, when another kind changed it."""

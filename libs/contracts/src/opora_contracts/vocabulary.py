@@ -56,6 +56,15 @@ class Step(StrEnum):
     CLOSED = "closed"
 
 
+class Profile(StrEnum):
+    """How strictly the steps are followed."""
+
+    STRICT = "strict"
+    """No step may be skipped, and each needs its record."""
+    LIGHT = "light"
+    """Steps on the way to the resolution may be skipped."""
+
+
 class WaitingOn(StrEnum):
     """Whom a ticket on hold waits for."""
 

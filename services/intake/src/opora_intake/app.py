@@ -10,17 +10,19 @@ from opora_contracts.requests import TicketReplySubmitted, TicketSubmitted
 from opora_contracts.topics import REQUESTS
 from opora_intake.api import (
     calls,
+    case_settings,
     chats,
     customer_files,
     customer_records,
     customers,
+    details,
     hooks,
     imports,
     letters,
     organizations,
     tickets,
 )
-from opora_intake.api.dependencies import matrix_of
+from opora_intake.api.dependencies import rules_of
 from opora_intake.api.openings import opening_routes
 from opora_intake.channels.chat import ChatRoom
 from opora_intake.channels.hooks import HookDesk
@@ -42,6 +44,8 @@ def compose(platform: Platform) -> Parts:
             organizations.router,
             opening_routes(platform),
             tickets.router,
+            details.router,
+            case_settings.router,
             imports.router,
             letters.router,
             calls.router,
@@ -52,7 +56,7 @@ def compose(platform: Platform) -> Parts:
         subscriptions=(
             Subscription(
                 topic=REQUESTS,
-                handle=partial(follow_requests, matrix=matrix_of(platform)),
+                handle=partial(follow_requests, rules=rules_of(platform)),
                 types=(TicketSubmitted, TicketReplySubmitted),
                 guard=Guard.INBOX,
             ),

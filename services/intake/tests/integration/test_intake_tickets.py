@@ -34,7 +34,11 @@ async def test_a_ticket_goes_its_whole_way(desk: Any) -> None:
     await desk.post(f"{path}/resolve", {"resolution_code": "solved"})
     await desk.post(f"{path}/verify", {"verified_by": "customer"})
     closed = await desk.post(f"{path}/close")
-    assert (closed["step"], closed["version"], closed["allowed"]) == ("closed", 11, ["reopen", "note"])
+    assert (closed["step"], closed["version"], closed["allowed"]) == (
+        "closed",
+        11,
+        ["reopen", "note", "tag", "untag", "unwatch"],
+    )
     facts = await desk.published(TICKETS.name, ticket["id"], 11)
     names = "created assessed assigned diagnosed planned held resumed replied resolved verified closed"
     assert [fact.type for fact in facts] == [f"ticket.{name}" for name in names.split()]
@@ -91,6 +95,11 @@ async def test_a_refused_transition_says_what_is_allowed(desk: Any) -> None:
         "reply",
         "note",
         "update",
+        "tag",
+        "untag",
+        "watch",
+        "unwatch",
+        "set_fields",
     ]
     assert (await desk.get(f"/tickets/{ticket['id']}"))["version"] == 1
 

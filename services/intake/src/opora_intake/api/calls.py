@@ -12,7 +12,7 @@ from opora_chassis.database import Transaction
 from opora_chassis.http import Input, Limit, NotFound, Page, PlatformDependency, decode_cursor, page_of, shown
 from opora_contracts.fact import BodyText, Identifier, Instant, ShortText, Title
 from opora_contracts.vocabulary import Channel, Kind, Level
-from opora_intake.api.dependencies import Matrix, ReadMessages, TicketWrite, broken_rules_as_problems
+from opora_intake.api.dependencies import ReadMessages, Rules, TicketWrite, broken_rules_as_problems
 from opora_intake.api.examples import TICKET, page
 from opora_intake.api.views import View
 from opora_intake.domain import Open, Ticket
@@ -131,7 +131,7 @@ class CallView(View):
 
 @router.post("/calls", status_code=201, response_model=CallView, summary="Log a telephone call")
 @shown(CALL, CALLS, conflict="The ticket takes no reply where it stands: log the call as a note.")
-async def post_call(body: NewCall, call: TicketWrite, matrix: Matrix) -> Response:
+async def post_call(body: NewCall, call: TicketWrite, rules: Rules) -> Response:
     """Log a call: an answer or a note on its ticket, or a new ticket as of the call's beginning."""
     reference = None if body.ticket is None else _reference(body.ticket)
     logged = Logged(
@@ -141,7 +141,7 @@ async def post_call(body: NewCall, call: TicketWrite, matrix: Matrix) -> Respons
     )
 
     async def work(tx: Transaction) -> CallView:
-        return _view(*await log_call(tx, logged, call.caller.actor, matrix))
+        return _view(*await log_call(tx, logged, call.caller.actor, rules))
 
     with broken_rules_as_problems():
         return await call.run(work, status=201)

@@ -28,7 +28,7 @@ from opora_chassis.http import (
 from opora_chassis.http.keys import token_hash
 from opora_chassis.identifiers import new_id
 from opora_contracts.fact import Language, ShortText
-from opora_intake.api.dependencies import Matrix, ReadMessages, broken_rules_as_problems
+from opora_intake.api.dependencies import ReadMessages, Rules, broken_rules_as_problems
 from opora_intake.api.examples import page
 from opora_intake.api.views import View
 from opora_intake.channels.chat import CLOSED, ChatRoom, EventStream, TooManyStreamsError, message_view
@@ -214,7 +214,7 @@ def agent_routes(room: ChatRoom) -> APIRouter:
         "/chats/{chat_id}/messages", status_code=201, response_model=ChatMessageView, summary="Write in a chat"
     )
     @shown(MESSAGE, {"An answer": {"body": MESSAGE["body"]}}, conflict="The chat is over, or has 1,000 messages.")
-    async def post_chat_message(chat_id: UUID, body: NewChatMessage, call: ChatWrite, matrix: Matrix) -> Response:
+    async def post_chat_message(chat_id: UUID, body: NewChatMessage, call: ChatWrite, rules: Rules) -> Response:
         """Write as an agent. The first answer to the visitor is an answer on the ticket."""
 
         async def work(tx: Transaction) -> ChatMessageView:
@@ -225,7 +225,7 @@ def agent_routes(room: ChatRoom) -> APIRouter:
                 body.body,
                 author=call.caller.actor,
                 client_id=body.client_id,
-                matrix=matrix,
+                rules=rules,
             )
             return ChatMessageView.model_validate(message)
 
@@ -236,11 +236,11 @@ def agent_routes(room: ChatRoom) -> APIRouter:
 
     @router.post("/chats/{chat_id}/close", response_model=ChatView, summary="Close a chat")
     @shown(CHAT | {"closed_at": "2026-03-02T08:20:00Z", "closed_by": "agent:anna"})
-    async def post_chat_close(chat_id: UUID, call: ChatWrite, matrix: Matrix) -> Response:
+    async def post_chat_close(chat_id: UUID, call: ChatWrite, rules: Rules) -> Response:
         """End a chat: its transcript is left on the ticket. Closing it again changes nothing."""
 
         async def work(tx: Transaction) -> ChatView:
-            return chat_view(await close_chat(tx, chat_id, call.caller.actor, matrix))
+            return chat_view(await close_chat(tx, chat_id, call.caller.actor, rules))
 
         with broken_rules_as_problems():
             answer = await call.run(work)
@@ -274,7 +274,7 @@ def visitor_routes(room: ChatRoom) -> APIRouter:
 
     @router.post("/{chat_id}/messages", status_code=201)
     async def visitor_writes(
-        chat_id: UUID, body: NewChatMessage, request: Request, platform: PlatformDependency, matrix: Matrix
+        chat_id: UUID, body: NewChatMessage, request: Request, platform: PlatformDependency, rules: Rules
     ) -> Response:
         """Write as the visitor."""
         chat = await _entered(platform.database, chat_id, request)
@@ -287,18 +287,18 @@ def visitor_routes(room: ChatRoom) -> APIRouter:
                     body.body,
                     author=None if chat.customer_id is None else f"customer:{chat.customer_id}",
                     client_id=body.client_id,
-                    matrix=matrix,
+                    rules=rules,
                 )
         room.wake(chat_id)
         return _json(_visible(message), 201)
 
     @router.post("/{chat_id}/close")
-    async def visitor_closes(chat_id: UUID, request: Request, platform: PlatformDependency, matrix: Matrix) -> Response:
+    async def visitor_closes(chat_id: UUID, request: Request, platform: PlatformDependency, rules: Rules) -> Response:
         """End the chat."""
         await _entered(platform.database, chat_id, request)
         with broken_rules_as_problems():
             async with platform.database.transaction() as tx:
-                chat = await close_chat(tx, chat_id, "system:visitor", matrix)
+                chat = await close_chat(tx, chat_id, "system:visitor", rules)
         CLOSED.labels("visitor").inc()
         room.wake(chat_id)
         return JSONResponse({"closed": chat.closed_at is not None})

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, cast
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from fastapi import Depends, Path
 
+from opora_chassis.database import Database
 from opora_chassis.http import (
     Caller,
     Conflict,
@@ -20,9 +22,9 @@ from opora_chassis.http import (
 )
 from opora_chassis.platform import Platform
 from opora_intake.domain import (
+    BadValue,
     ImpossibleTime,
     NothingGiven,
-    PriorityMatrix,
     RuleBroken,
     TransitionRefused,
     VersionConflict,
@@ -33,6 +35,7 @@ from opora_intake.domain.customer import ContractEndsEarly
 from opora_intake.domain.history import OrdinalGap
 from opora_intake.domain.merging import AlreadyMerged, SameCustomer
 from opora_intake.domain.ticket import NUMBER
+from opora_intake.handlers.case_settings import RulesInForce
 from opora_intake.handlers.errors import FutureStatement, Unknown, UnknownReference
 from opora_intake.settings import IntakeSettings
 
@@ -45,16 +48,22 @@ CustomerWrite = Annotated[WriteCall, Depends(writes("customers:write"))]
 HistoryWrite = Annotated[WriteCall, Depends(writes("history:write"))]
 
 
-def matrix_of(platform: Platform) -> PriorityMatrix:
-    """The priority matrix as the settings have it."""
-    return matrix_with(cast("IntakeSettings", platform.settings).priority_matrix)
+_in_force: WeakKeyDictionary[Database, RulesInForce] = WeakKeyDictionary()
 
 
-def _matrix(platform: PlatformDependency) -> PriorityMatrix:
-    return matrix_of(platform)
+def rules_of(platform: Platform) -> RulesInForce:
+    """The rules of cases in this process: one and the same for all who ask, so that a change is known at once."""
+    if platform.database not in _in_force:
+        matrix = matrix_with(cast("IntakeSettings", platform.settings).priority_matrix)
+        _in_force[platform.database] = RulesInForce(matrix)
+    return _in_force[platform.database]
 
 
-Matrix = Annotated[PriorityMatrix, Depends(_matrix)]
+def _rules(platform: PlatformDependency) -> RulesInForce:
+    return rules_of(platform)
+
+
+Rules = Annotated[RulesInForce, Depends(_rules)]
 
 
 def _reference(
@@ -75,6 +84,7 @@ TicketReference = Annotated[UUID | int, Depends(_reference)]
 _CANNOT_BE_TRUE = (
     ImpossibleTime,
     ImpossibleCall,
+    BadValue,
     NothingGiven,
     UnknownReference,
     SameCustomer,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from opora_contracts.vocabulary import Step
-from opora_intake.domain.lifecycle import ALLOWED
+from opora_intake.domain.transitions import ALLOWED
 
 Json = dict[str, Any]
 
@@ -18,20 +18,21 @@ def page(*items: Json, next_cursor: str | None = None) -> Json:
     return {"items": list(items), "next_cursor": next_cursor}
 
 
-def _ticket(base: Json, **changes: Any) -> Json:
+def ticket(base: Json, **changes: Any) -> Json:
     """The ticket after a change, with the actions that are then possible."""
-    ticket = base | changes
-    step, is_waiting = Step(ticket["step"]), ticket["waiting_on"] is not None
+    changed = base | changes
+    step, is_waiting = Step(changed["step"]), changed["waiting_on"] is not None
     actions = [action for action, steps in ALLOWED.items() if step in steps and (action != "resume" or is_waiting)]
-    return ticket | {"allowed": actions}
+    return changed | {"allowed": actions}
 
 
-TICKET = _ticket(
+TICKET = ticket(
     {
         "id": _TICKET_ID,
         "number": "OP-1042",
         "version": 1,
         "step": "received",
+        "profile": "light",
         "waiting_on": None,
         "allowed": [],
         "title": "Login page answers 502",
@@ -47,6 +48,10 @@ TICKET = _ticket(
         "tier": "gold",
         "product": "identity",
         "category": "sign-in",
+        "component": None,
+        "tags": [],
+        "watchers": [],
+        "fields": {},
         "group": None,
         "assignee": None,
         "external_source": None,
@@ -62,19 +67,19 @@ TICKET = _ticket(
         "last_time": _OPENED,
     }
 )
-ASSESSED = _ticket(TICKET, version=2, step="assessed", last_time="2026-03-02T08:16:40Z")
-ASSIGNED = _ticket(ASSESSED, version=3, group="platform", assignee="anna", last_time="2026-03-02T08:17:02Z")
-DIAGNOSED = _ticket(
+ASSESSED = ticket(TICKET, version=2, step="assessed", last_time="2026-03-02T08:16:40Z")
+ASSIGNED = ticket(ASSESSED, version=3, group="platform", assignee="anna", last_time="2026-03-02T08:17:02Z")
+DIAGNOSED = ticket(
     ASSIGNED,
     version=4,
     step="diagnosed",
     cause="The certificate of the upstream had expired",
     last_time="2026-03-02T08:31:00Z",
 )
-PLANNED = _ticket(
+PLANNED = ticket(
     DIAGNOSED, version=5, step="planned", planned_for="2026-03-02T09:00:00Z", last_time="2026-03-02T08:33:10Z"
 )
-RESOLVED = _ticket(
+RESOLVED = ticket(
     PLANNED,
     version=6,
     step="resolved",
@@ -82,9 +87,9 @@ RESOLVED = _ticket(
     resolved_at="2026-03-02T09:04:00Z",
     last_time="2026-03-02T09:04:00Z",
 )
-VERIFIED = _ticket(RESOLVED, version=7, step="verified", last_time="2026-03-02T09:20:00Z")
-CLOSED = _ticket(VERIFIED, version=8, step="closed", closed_at="2026-03-03T09:20:00Z", last_time="2026-03-03T09:20:00Z")
-REOPENED = _ticket(
+VERIFIED = ticket(RESOLVED, version=7, step="verified", last_time="2026-03-02T09:20:00Z")
+CLOSED = ticket(VERIFIED, version=8, step="closed", closed_at="2026-03-03T09:20:00Z", last_time="2026-03-03T09:20:00Z")
+REOPENED = ticket(
     RESOLVED,
     version=7,
     step="received",
@@ -93,9 +98,9 @@ REOPENED = _ticket(
     resolved_at=None,
     last_time="2026-03-02T10:02:00Z",
 )
-HELD = _ticket(ASSIGNED, version=4, waiting_on="customer", last_time="2026-03-02T08:25:00Z")
-RESUMED = _ticket(HELD, version=5, waiting_on=None, last_time="2026-03-02T08:40:00Z")
-UPDATED = _ticket(ASSIGNED, version=4, category="certificates", last_time="2026-03-02T08:30:00Z")
+HELD = ticket(ASSIGNED, version=4, waiting_on="customer", last_time="2026-03-02T08:25:00Z")
+RESUMED = ticket(HELD, version=5, waiting_on=None, last_time="2026-03-02T08:40:00Z")
+UPDATED = ticket(ASSIGNED, version=4, category="certificates", last_time="2026-03-02T08:30:00Z")
 
 _REPLY_ID = "018f3a55-02c4-7d11-b3a7-90e1c5f0d2aa"
 _NOTE_ID = "018f3a56-7e20-7a08-9c41-3b8d2f6e1c55"

@@ -12,7 +12,7 @@ from opora_chassis.http import Input, NotFound, PlatformDependency, shown
 from opora_chassis.identifiers import new_id
 from opora_contracts.fact import Instant, ShortText
 from opora_intake.api import examples
-from opora_intake.api.dependencies import HistoryWrite, Matrix, WriteHistory, broken_rules_as_problems
+from opora_intake.api.dependencies import HistoryWrite, Rules, WriteHistory, broken_rules_as_problems
 from opora_intake.api.views import ImportedView, ImportView, import_view, imported_view
 from opora_intake.domain.history import MAX_ENTRIES, HistoryEntry
 from opora_intake.handlers import imports as handlers
@@ -60,7 +60,7 @@ async def get_import(import_id: UUID, platform: PlatformDependency, _caller: Wri
 @shown(
     examples.IMPORTED, examples.ENTRIES, conflict="The import is closed, or an ordinal is missing; nothing was applied."
 )
-async def post_entries(import_id: UUID, body: Entries, call: HistoryWrite, matrix: Matrix) -> Response:
+async def post_entries(import_id: UUID, body: Entries, call: HistoryWrite, rules: Rules) -> Response:
     """Apply up to 2,000 entries in one transaction. Entries that were applied before are skipped.
 
     A refused entry is reported, with those of its case that follow it; a missing ordinal refuses the request (409).
@@ -68,7 +68,7 @@ async def post_entries(import_id: UUID, body: Entries, call: HistoryWrite, matri
 
     async def work(tx: Transaction) -> ImportedView:
         imported = await handlers.import_entries(
-            tx, import_id, body.entries, watermark=body.watermark, actor=call.caller.actor, matrix=matrix
+            tx, import_id, body.entries, watermark=body.watermark, actor=call.caller.actor, rules=rules
         )
         return imported_view(imported)
 

@@ -10,7 +10,7 @@ from opora_chassis.http import GroupCommit, HotWrite, Problem, shown
 from opora_chassis.platform import Platform
 from opora_chassis.telemetry import current_traceparent
 from opora_intake.api import examples
-from opora_intake.api.dependencies import TicketWrite, matrix_of, problem_of_refusal
+from opora_intake.api.dependencies import TicketWrite, problem_of_refusal, rules_of
 from opora_intake.api.views import TicketView, ticket_view
 from opora_intake.domain import Open, RuleBroken
 from opora_intake.handlers.customers import Asked
@@ -19,10 +19,10 @@ from opora_intake.handlers.tickets import create_tickets
 
 def opening_routes(platform: Platform) -> APIRouter:
     """POST /v1/tickets."""
-    matrix = matrix_of(platform)
+    rules = rules_of(platform)
 
     async def open_all(tx: Transaction, asked: Sequence[Asked]) -> list[TicketView | Problem]:
-        outcomes = await create_tickets(tx, asked, matrix=matrix)
+        outcomes = await create_tickets(tx, asked, rules=rules)
         return [
             problem_of_refusal(outcome) if isinstance(outcome, RuleBroken) else ticket_view(outcome)
             for outcome in outcomes

@@ -7,48 +7,43 @@ from fastapi import APIRouter, Query
 from pydantic import Field, StringConstraints
 from starlette.responses import Response
 
-from opora_chassis.database import Transaction
 from opora_chassis.http import (
     Input,
     Limit,
     NotFound,
     Page,
     PlatformDependency,
-    WriteCall,
     decode_cursor,
     page_of,
     shown,
 )
 from opora_contracts.fact import BodyText, Instant
 from opora_contracts.vocabulary import Channel, Priority, Step, WaitingOn
-from opora_intake.api import examples
+from opora_intake.api import case_examples, examples
+from opora_intake.api.carrying_out import NOT_NOW, carry_out, found_ticket
 from opora_intake.api.dependencies import (
-    Matrix,
     ReadMessages,
     ReadTickets,
+    Rules,
     TicketReference,
     TicketWrite,
-    broken_rules_as_problems,
 )
 from opora_intake.api.views import (
     FactView,
     MessageView,
+    StepView,
     TicketView,
     TicketWithMessageView,
+    step_view,
     ticket_view,
-    ticket_with_message_view,
 )
-from opora_intake.domain import Command, PriorityMatrix, Ticket, commands
-from opora_intake.handlers.tickets import command_ticket
+from opora_intake.domain import commands
 from opora_intake.store import customers as customer_store
+from opora_intake.store import steps
 from opora_intake.store import tickets as store
 
 router = APIRouter(prefix="/v1", tags=["tickets"])
 
-_NOT_NOW = (
-    "The ticket's step does not allow this; `allowed` lists what it does allow. Or `expected_version` is no longer the"
-    " ticket's version."
-)
 Text = Annotated[BodyText, StringConstraints(min_length=1)]
 
 
@@ -77,6 +72,7 @@ class TicketQuery(Input):
     requester_id: UUID | None = None
     organization_id: UUID | None = None
     product: str | None = None
+    tag: Annotated[commands.Tag | None, Field()] = None
     channel: Channel | None = None
     waiting_on: WaitingOn | None = None
     external_source: str | None = None
@@ -117,7 +113,7 @@ async def list_tickets(
 @shown(examples.TICKET)
 async def get_ticket(ticket: TicketReference, platform: PlatformDependency, _caller: ReadTickets) -> TicketView:
     """One ticket, by id or number."""
-    return ticket_view(await _found(platform, ticket))
+    return ticket_view(await found_ticket(platform, ticket))
 
 
 @router.get("/tickets/{ticket}/timeline", summary="Read a ticket's timeline")
@@ -131,10 +127,27 @@ async def get_timeline(
 ) -> Page[FactView]:
     """Everything that happened to the ticket, in the order in which intake learnt of it."""
     position = decode_cursor(cursor, after=int) or {"after": 0}
-    found = await _found(platform, ticket)
+    found = await found_ticket(platform, ticket)
     rows = await store.timeline_of(platform.database, found.id, limit=limit + 1, **position)
     facts = [FactView(**row) for row in rows]
     return page_of(facts, limit, lambda fact: {"after": fact.sequence})
+
+
+@router.get("/tickets/{ticket}/steps", summary="Read what a ticket's steps left behind")
+@shown(examples.page(case_examples.RECORD))
+async def get_steps(
+    ticket: TicketReference,
+    platform: PlatformDependency,
+    _caller: ReadMessages,
+    limit: Limit = 50,
+    cursor: str | None = None,
+) -> Page[StepView]:
+    """The record of each step that was taken, oldest first; of those of one step in a cycle the newest counts."""
+    position = decode_cursor(cursor, after=int) or {"after": 0}
+    found = await found_ticket(platform, ticket)
+    records = await steps.records_of(platform.database, found.id, limit=limit + 1, **position)
+    page = page_of(records, limit, lambda record: {"after": record.sequence})
+    return Page(items=[step_view(record) for record in page.items], next_cursor=page.next_cursor)
 
 
 @router.get("/tickets/{ticket}/messages", summary="Read a ticket's messages")
@@ -148,7 +161,7 @@ async def get_messages(
 ) -> Page[MessageView]:
     """What was written on the ticket, public and internal, oldest first."""
     position = decode_cursor(cursor, after=int) or {"after": 0}
-    found = await _found(platform, ticket)
+    found = await found_ticket(platform, ticket)
     messages = await store.messages_of(platform.database, found.id, limit=limit + 1, **position)
     return page_of(
         [MessageView.model_validate(message) for message in messages],
@@ -168,88 +181,88 @@ async def get_message(message_id: UUID, platform: PlatformDependency, _caller: R
 
 
 @router.patch("/tickets/{ticket}", response_model=TicketView, summary="Change descriptive fields")
-@shown(examples.UPDATED, {"Another category": {"category": "certificates"}}, conflict=_NOT_NOW)
-async def update(ticket: TicketReference, body: commands.Update, call: TicketWrite, matrix: Matrix) -> Response:
+@shown(examples.UPDATED, {"Another category": {"category": "certificates"}}, conflict=NOT_NOW)
+async def update(ticket: TicketReference, body: commands.Update, call: TicketWrite, rules: Rules) -> Response:
     """Change title, kind, product or category."""
-    return await _command(ticket, body, call, matrix)
+    return await carry_out(ticket, body, call, rules)
 
 
 @router.post("/tickets/{ticket}/assess", response_model=TicketView, summary="Assess a ticket")
-@shown(examples.ASSESSED, {"Everybody is affected": {"impact": "high", "urgency": "high"}}, conflict=_NOT_NOW)
-async def assess(ticket: TicketReference, body: commands.Assess, call: TicketWrite, matrix: Matrix) -> Response:
+@shown(examples.ASSESSED, {"Everybody is affected": {"impact": "high", "urgency": "high"}}, conflict=NOT_NOW)
+async def assess(ticket: TicketReference, body: commands.Assess, call: TicketWrite, rules: Rules) -> Response:
     """Judge impact and urgency, and so the priority. Possible again at every step before `resolved`."""
-    return await _command(ticket, body, call, matrix)
+    return await carry_out(ticket, body, call, rules)
 
 
 @router.post("/tickets/{ticket}/assign", response_model=TicketView, summary="Assign a ticket")
-@shown(examples.ASSIGNED, {"To a group and a person": {"group": "platform", "assignee": "anna"}}, conflict=_NOT_NOW)
-async def assign(ticket: TicketReference, body: commands.Assign, call: TicketWrite, matrix: Matrix) -> Response:
+@shown(examples.ASSIGNED, {"To a group and a person": {"group": "platform", "assignee": "anna"}}, conflict=NOT_NOW)
+async def assign(ticket: TicketReference, body: commands.Assign, call: TicketWrite, rules: Rules) -> Response:
     """Give the ticket to a group, a person or both; null means nobody."""
-    return await _command(ticket, body, call, matrix)
+    return await carry_out(ticket, body, call, rules)
 
 
 @router.post("/tickets/{ticket}/diagnose", response_model=TicketView, summary="Record the cause")
 @shown(
     examples.DIAGNOSED,
     {"The cause is known": {"cause": "The certificate of the upstream had expired"}},
-    conflict=_NOT_NOW,
+    conflict=NOT_NOW,
 )
-async def diagnose(ticket: TicketReference, body: commands.Diagnose, call: TicketWrite, matrix: Matrix) -> Response:
+async def diagnose(ticket: TicketReference, body: commands.Diagnose, call: TicketWrite, rules: Rules) -> Response:
     """Record the cause."""
-    return await _command(ticket, body, call, matrix)
+    return await carry_out(ticket, body, call, rules)
 
 
 @router.post("/tickets/{ticket}/plan", response_model=TicketView, summary="Plan the work")
-@shown(examples.PLANNED, {"Decided, with a time": {"planned_for": "2026-03-02T09:00:00Z"}}, conflict=_NOT_NOW)
-async def plan(ticket: TicketReference, body: commands.Plan, call: TicketWrite, matrix: Matrix) -> Response:
+@shown(examples.PLANNED, {"Decided, with a time": {"planned_for": "2026-03-02T09:00:00Z"}}, conflict=NOT_NOW)
+async def plan(ticket: TicketReference, body: commands.Plan, call: TicketWrite, rules: Rules) -> Response:
     """Record that it is decided what will be done, and when."""
-    return await _command(ticket, body, call, matrix)
+    return await carry_out(ticket, body, call, rules)
 
 
 @router.post("/tickets/{ticket}/resolve", response_model=TicketView, summary="Resolve a ticket")
-@shown(examples.RESOLVED, {"Solved": {"resolution_code": "solved"}}, conflict=_NOT_NOW)
-async def resolve(ticket: TicketReference, body: commands.Resolve, call: TicketWrite, matrix: Matrix) -> Response:
+@shown(examples.RESOLVED, {"Solved": {"resolution_code": "solved"}}, conflict=NOT_NOW)
+async def resolve(ticket: TicketReference, body: commands.Resolve, call: TicketWrite, rules: Rules) -> Response:
     """Hold the request for done. A hold ends."""
-    return await _command(ticket, body, call, matrix)
+    return await carry_out(ticket, body, call, rules)
 
 
 @router.post("/tickets/{ticket}/verify", response_model=TicketView, summary="Verify the resolution")
-@shown(examples.VERIFIED, {"The customer confirmed it": {"verified_by": "customer"}}, conflict=_NOT_NOW)
-async def verify(ticket: TicketReference, body: commands.Verify, call: TicketWrite, matrix: Matrix) -> Response:
+@shown(examples.VERIFIED, {"The customer confirmed it": {"verified_by": "customer"}}, conflict=NOT_NOW)
+async def verify(ticket: TicketReference, body: commands.Verify, call: TicketWrite, rules: Rules) -> Response:
     """Record that the resolution was confirmed."""
-    return await _command(ticket, body, call, matrix)
+    return await carry_out(ticket, body, call, rules)
 
 
 @router.post("/tickets/{ticket}/close", response_model=TicketView, summary="Close a ticket")
 @shown(
     examples.CLOSED,
     {"After its resolution": {}, "Nobody needs it any more": {"resolution_code": "cancelled"}},
-    conflict=_NOT_NOW,
+    conflict=NOT_NOW,
 )
-async def close(ticket: TicketReference, body: commands.Close, call: TicketWrite, matrix: Matrix) -> Response:
+async def close(ticket: TicketReference, body: commands.Close, call: TicketWrite, rules: Rules) -> Response:
     """End the case; before it is resolved only as `cancelled` or `duplicate`."""
-    return await _command(ticket, body, call, matrix)
+    return await carry_out(ticket, body, call, rules)
 
 
 @router.post("/tickets/{ticket}/reopen", response_model=TicketView, summary="Reopen a ticket")
-@shown(examples.REOPENED, {"It came back": {"reason": "The 502 is back since 10:00"}}, conflict=_NOT_NOW)
-async def reopen(ticket: TicketReference, body: commands.Reopen, call: TicketWrite, matrix: Matrix) -> Response:
+@shown(examples.REOPENED, {"It came back": {"reason": "The 502 is back since 10:00"}}, conflict=NOT_NOW)
+async def reopen(ticket: TicketReference, body: commands.Reopen, call: TicketWrite, rules: Rules) -> Response:
     """Begin a new cycle of work."""
-    return await _command(ticket, body, call, matrix)
+    return await carry_out(ticket, body, call, rules)
 
 
 @router.post("/tickets/{ticket}/hold", response_model=TicketView, summary="Put a ticket on hold")
-@shown(examples.HELD, {"The customer is asked": {"waiting_on": "customer"}}, conflict=_NOT_NOW)
-async def hold(ticket: TicketReference, body: commands.Hold, call: TicketWrite, matrix: Matrix) -> Response:
+@shown(examples.HELD, {"The customer is asked": {"waiting_on": "customer"}}, conflict=NOT_NOW)
+async def hold(ticket: TicketReference, body: commands.Hold, call: TicketWrite, rules: Rules) -> Response:
     """Wait for somebody else. A second hold replaces the first one's reason."""
-    return await _command(ticket, body, call, matrix)
+    return await carry_out(ticket, body, call, rules)
 
 
 @router.post("/tickets/{ticket}/resume", response_model=TicketView, summary="End a hold")
-@shown(examples.RESUMED, {"The answer is there": {}}, conflict=_NOT_NOW)
-async def resume(ticket: TicketReference, body: commands.Resume, call: TicketWrite, matrix: Matrix) -> Response:
+@shown(examples.RESUMED, {"The answer is there": {}}, conflict=NOT_NOW)
+async def resume(ticket: TicketReference, body: commands.Resume, call: TicketWrite, rules: Rules) -> Response:
     """End the wait."""
-    return await _command(ticket, body, call, matrix)
+    return await carry_out(ticket, body, call, rules)
 
 
 @router.post(
@@ -258,10 +271,10 @@ async def resume(ticket: TicketReference, body: commands.Resume, call: TicketWri
     response_model=TicketWithMessageView,
     summary="Write to the other side",
 )
-@shown(examples.REPLIED, examples.REPLIES, conflict=_NOT_NOW)
-async def reply(ticket: TicketReference, body: ReplyBody, call: TicketWrite, matrix: Matrix) -> Response:
+@shown(examples.REPLIED, examples.REPLIES, conflict=NOT_NOW)
+async def reply(ticket: TicketReference, body: ReplyBody, call: TicketWrite, rules: Rules) -> Response:
     """Write a public message. A customer's reply ends a wait for the customer and reopens what is resolved."""
-    return await _command(ticket, body, call, matrix, status=201)
+    return await carry_out(ticket, body, call, rules, status=201)
 
 
 @router.post(
@@ -270,28 +283,8 @@ async def reply(ticket: TicketReference, body: ReplyBody, call: TicketWrite, mat
 @shown(
     examples.NOTED,
     {"A hint for the next shift": {"body": "Certificates renew at 03:00; look at the log then."}},
-    conflict=_NOT_NOW,
+    conflict=NOT_NOW,
 )
-async def note(ticket: TicketReference, body: NoteBody, call: TicketWrite, matrix: Matrix) -> Response:
+async def note(ticket: TicketReference, body: NoteBody, call: TicketWrite, rules: Rules) -> Response:
     """Write a note that the customer never sees. Possible at every step."""
-    return await _command(ticket, body, call, matrix, status=201)
-
-
-async def _command(
-    reference: UUID | int, command: Command, call: WriteCall, matrix: PriorityMatrix, *, status: int = 200
-) -> Response:
-    async def work(tx: Transaction) -> TicketView:
-        decision = await command_ticket(tx, reference, command, call.caller.actor, matrix)
-        if decision.message is not None:
-            return ticket_with_message_view(decision.ticket, decision.message)
-        return ticket_view(decision.ticket)
-
-    with broken_rules_as_problems():
-        return await call.run(work, status=status)
-
-
-async def _found(platform: PlatformDependency, reference: UUID | int) -> Ticket:
-    ticket = await store.find_ticket(platform.database, reference)
-    if ticket is None:
-        raise NotFound("ticket", str(reference) if isinstance(reference, UUID) else f"OP-{reference}")
-    return ticket
+    return await carry_out(ticket, body, call, rules, status=201)

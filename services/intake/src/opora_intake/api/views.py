@@ -12,11 +12,12 @@ from opora_contracts.vocabulary import (
     Kind,
     Level,
     Priority,
+    Profile,
     ResolutionCode,
     Step,
     WaitingOn,
 )
-from opora_intake.domain import Message, Ticket, Visibility, allowed_actions
+from opora_intake.domain import Message, StepRecord, Ticket, Visibility, allowed_actions
 from opora_intake.handlers.imports import Imported
 from opora_intake.store.imports import Import
 
@@ -35,6 +36,8 @@ class TicketView(View):
     version: int
     """Give it as `expected_version` to be refused when somebody else was faster."""
     step: Step
+    profile: Profile
+    """Under which the present cycle is worked."""
     waiting_on: WaitingOn | None
     allowed: list[str]
     """The actions that are possible now."""
@@ -51,6 +54,12 @@ class TicketView(View):
     tier: str | None
     product: str | None
     category: str | None
+    component: str | None
+    tags: tuple[str, ...]
+    watchers: tuple[str, ...]
+    """`agent:` or `customer:` and the id, in the order in which they came."""
+    fields: dict[str, Any]
+    """The installation's own fields that have a value."""
     group: str | None
     assignee: str | None
     external_source: str | None
@@ -86,6 +95,42 @@ def ticket_with_message_view(ticket: Ticket, message: Message) -> TicketWithMess
 def _ticket_fields(ticket: Ticket) -> dict[str, Any]:
     fields = {name: getattr(ticket, name) for name in TicketView.model_fields if name not in {"number", "allowed"}}
     return {**fields, "number": ticket.label, "allowed": list(allowed_actions(ticket))}
+
+
+class StepView(View):
+    """What a step left behind. Of the fields of the record only those are there that were given."""
+
+    cycle: int
+    step: Step
+    sequence: int
+    time: datetime
+    actor: str | None
+    note: str | None = None
+    impact: Level | None = None
+    urgency: Level | None = None
+    priority: Priority | None = None
+    category: str | None = None
+    cause: str | None = None
+    evidence: str | None = None
+    steps: tuple[str, ...] | None = None
+    owner: str | None = None
+    planned_for: datetime | None = None
+    resolution: str | None = None
+    resolution_code: ResolutionCode | None = None
+    verified_by: AuthorKind | None = None
+    seen: str | None = None
+
+
+def step_view(record: StepRecord) -> StepView:
+    """The record for callers."""
+    return StepView(
+        cycle=record.cycle,
+        step=record.step,
+        sequence=record.sequence,
+        time=record.time,
+        actor=record.actor,
+        **record.content,
+    )
 
 
 class FactView(View):

@@ -20,7 +20,7 @@ from opora_chassis.errors import is_transient
 from opora_chassis.platform import Platform
 from opora_chassis.resting import rest
 from opora_chassis.service import Loop
-from opora_intake.api.dependencies import matrix_of
+from opora_intake.api.dependencies import rules_of
 from opora_intake.domain.chats import ChatMessage
 from opora_intake.handlers.chats import close_chat
 from opora_intake.settings import IntakeSettings
@@ -148,7 +148,7 @@ async def close_idle_chats(platform: Platform, idle_seconds: float) -> list[UUID
                 chat = await store.lock_chat(tx, chat_id)
                 if chat is None or chat.closed_at is not None or chat.last_written_at >= before:
                     continue
-                await close_chat(tx, chat_id, "system:chat", matrix_of(platform))
+                await close_chat(tx, chat_id, "system:chat", rules_of(platform))
         except Exception as error:
             if is_transient(error):
                 raise

@@ -12,7 +12,7 @@ from prometheus_client import Counter, Gauge
 from opora_chassis.database import Database
 from opora_chassis.platform import Platform
 from opora_chassis.service import Loop
-from opora_intake.api.dependencies import matrix_of
+from opora_intake.api.dependencies import rules_of
 from opora_intake.channels import leased
 from opora_intake.channels.leased import MOST_ATTEMPTS, Tray
 from opora_intake.domain.hook_sources import HookRules, HookSource
@@ -88,7 +88,7 @@ async def attempt(of: HookDesk, claimed: KeptDelivery) -> None:
         source = None if kept is None else kept.source
         reading = await _reading(of, claimed, source)
         async with database.transaction() as tx:
-            outcome = await handle_delivery(tx, claimed, reading, source, matrix_of(of.platform))
+            outcome = await handle_delivery(tx, claimed, reading, source, rules_of(of.platform))
     except Exception as error:  # noqa: BLE001  whatever it is, it is this delivery's alone
         await leased.put_back(of.tray, claimed, error)
     else:

@@ -10,7 +10,7 @@ from typing import cast
 from opora_chassis.platform import Platform
 from opora_chassis.service import Loop
 from opora_contracts.mail_threads import TokenKeys
-from opora_intake.api.dependencies import matrix_of
+from opora_intake.api.dependencies import rules_of
 from opora_intake.channels.leased import watch
 from opora_intake.channels.letters import LetterDesk, look_at_letters
 from opora_intake.channels.listener import Door, listen
@@ -69,17 +69,21 @@ class MailChannel:
         return LetterDesk(
             database=self.platform.database,
             clock=self.platform.clock,
-            rules=LetterRules(keys, matrix_of(self.platform), self.settings.mail_servers),
+            rules=LetterRules(keys, rules_of(self.platform), self._recipients.accepts, self.settings.mail_servers),
             instance=self.settings.intake_mail_instance,
             readers=self.settings.intake_mail_readers,
             woken=self.woken,
         )
 
+    @property
+    def _recipients(self) -> Recipients:
+        return Recipients.of(self.settings.intake_mail_addresses)
+
     async def _listen(self, channel: str, port: int, stop: asyncio.Event) -> None:
         door = Door(
             channel=channel,
             database=self.platform.database,
-            recipients=Recipients.of(self.settings.intake_mail_addresses),
+            recipients=self._recipients,
             woken=self.woken,
             most_sessions=self.settings.intake_mail_connections,
             idle_seconds=self.settings.intake_mail_idle_seconds,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from opora_contracts.fact import BodyText, Identifier, Instant, Language, ShortText, Title
+from opora_contracts.fact import ONE_LINE, BodyText, Identifier, Instant, Language, ShortText, Title
 from opora_contracts.vocabulary import (
     AuthorKind,
     Channel,
@@ -16,6 +16,29 @@ from opora_contracts.vocabulary import (
     ResolutionCode,
     WaitingOn,
 )
+from opora_intake.domain.fields import MOST_FIELDS, FieldName, Given
+
+RecordText = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+"""What a step leaves behind. It stays with intake."""
+MOST_PLANNED_STEPS = 50
+
+Tag = Annotated[
+    str,
+    StringConstraints(
+        min_length=1, max_length=50, strip_whitespace=True, to_lower=True, pattern=ONE_LINE.replace("[^", "[^,")
+    ),
+]
+"""In lower case, without commas."""
+Watcher = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(agent:[^\s:]{1,90}|customer:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$"
+    ),
+]
+"""`agent:anna`, or `customer:` and the customer's id."""
+FieldValues = Annotated[dict[FieldName, Given | None], Field(max_length=MOST_FIELDS)]
+"""Values of the installation's own fields by name; null takes one away."""
+_AT_ONCE = Field(min_length=1, max_length=30)
 
 EmailAddress = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=200)]
 
@@ -63,6 +86,10 @@ class Open(Past):
     """Absent: the requester's language."""
     product: ShortText | None = None
     category: ShortText | None = None
+    component: ShortText | None = None
+    """The part of the product."""
+    tags: Annotated[tuple[Tag, ...], Field(max_length=30)] = ()
+    fields: FieldValues = {}
     group: ShortText | None = None
     assignee: Identifier | None = None
     external_source: ShortText | None = None
@@ -80,6 +107,8 @@ class Assess(Command):
     """Overrides the priority that impact and urgency give."""
     category: ShortText | None = None
     kind: Kind | None = None
+    note: RecordText | None = None
+    """What the judgement rests on."""
 
 
 class Assign(Command):
@@ -97,6 +126,9 @@ class Diagnose(Command):
     action: ClassVar[str] = "diagnose"
 
     cause: ShortText | None = None
+    """In a line. It is published."""
+    evidence: RecordText | None = None
+    """What shows that this is the cause: log lines, measurements, how it was reproduced."""
 
 
 class Plan(Command):
@@ -105,6 +137,10 @@ class Plan(Command):
     action: ClassVar[str] = "plan"
 
     planned_for: Instant | None = None
+    steps: Annotated[tuple[ShortText, ...], Field(max_length=MOST_PLANNED_STEPS)] = ()
+    """What will be done, in order."""
+    owner: Identifier | None = None
+    """Who sees to it."""
 
 
 class Resolve(Past):
@@ -113,6 +149,8 @@ class Resolve(Past):
     action: ClassVar[str] = "resolve"
 
     resolution_code: ResolutionCode = ResolutionCode.SOLVED
+    resolution: RecordText | None = None
+    """What was done."""
 
 
 class Verify(Command):
@@ -121,6 +159,9 @@ class Verify(Command):
     action: ClassVar[str] = "verify"
 
     verified_by: AuthorKind = AuthorKind.AGENT
+    """The customer, an agent, or the system: monitoring."""
+    seen: RecordText | None = None
+    """What was seen that confirms it."""
 
 
 class Close(Command):
@@ -130,6 +171,8 @@ class Close(Command):
 
     resolution_code: ResolutionCode | None = None
     """Absent: the code with which the ticket was resolved."""
+    note: RecordText | None = None
+    """What is left to say."""
 
 
 class Reopen(Command):
@@ -184,6 +227,47 @@ class Update(Command):
     kind: Kind | None = None
     product: ShortText | None = None
     category: ShortText | None = None
+    component: ShortText | None = None
+
+
+class TagTicket(Command):
+    """Put tags on the ticket; one that it has already changes nothing."""
+
+    action: ClassVar[str] = "tag"
+
+    tags: Annotated[tuple[Tag, ...], _AT_ONCE]
+
+
+class Untag(Command):
+    """Take tags off the ticket; one that it does not have changes nothing."""
+
+    action: ClassVar[str] = "untag"
+
+    tags: Annotated[tuple[Tag, ...], _AT_ONCE]
+
+
+class Watch(Command):
+    """Let agents or customers know what becomes of the ticket from here on."""
+
+    action: ClassVar[str] = "watch"
+
+    watchers: Annotated[tuple[Watcher, ...], _AT_ONCE]
+
+
+class Unwatch(Command):
+    """These need not know any more."""
+
+    action: ClassVar[str] = "unwatch"
+
+    watchers: Annotated[tuple[Watcher, ...], _AT_ONCE]
+
+
+class SetFields(Command):
+    """Give values to the installation's own fields."""
+
+    action: ClassVar[str] = "set_fields"
+
+    values: FieldValues
 
 
 ACTIONS: Mapping[str, type[Command]] = {
@@ -202,6 +286,11 @@ ACTIONS: Mapping[str, type[Command]] = {
         Reply,
         Note,
         Update,
+        TagTicket,
+        Untag,
+        Watch,
+        Unwatch,
+        SetFields,
     )
 }
 """Every command to an existing ticket, by its verb."""

@@ -5,9 +5,15 @@ from datetime import datetime
 
 from opora_contracts.vocabulary import Step
 
+_MOST_SHOWN = 20
+
 
 class RuleBroken(Exception):  # noqa: N818  a refusal is an answer, not a fault
     """A command broke a rule of the domain; nothing was changed."""
+
+
+class BadValue(RuleBroken):
+    """What was given cannot be, or is too little or too much; the message says of what."""
 
 
 @dataclass
@@ -30,9 +36,10 @@ class VersionConflict(RuleBroken):
 
     expected: int
     actual: int
+    what: str = "ticket is"
 
     def __str__(self) -> str:
-        return f"The ticket is at version {self.actual}, not {self.expected}: read it again and decide anew"
+        return f"The {self.what} at version {self.actual}, not {self.expected}: read again and decide anew"
 
 
 @dataclass
@@ -58,3 +65,60 @@ class NothingGiven(RuleBroken):
 
     def __str__(self) -> str:
         return f"Name at least one of {', '.join(self.fields)}"
+
+
+@dataclass
+class RecordMissing(BadValue):
+    """Under the profile strict a step needs its record."""
+
+    attempted: str
+    fields: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"The profile of this ticket is strict: {self.attempted} it with {', '.join(self.fields)}"
+
+
+@dataclass
+class TooMany(BadValue):
+    """A ticket takes no more of these."""
+
+    what: str
+    most: int
+
+    def __str__(self) -> str:
+        return f"A ticket has at most {self.most} {self.what}: take others away first"
+
+
+@dataclass
+class BadField(BadValue):
+    """A field of the installation's own is not there or does not take the value."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"The field {self.name} {self.reason} (GET /v1/settings)"
+
+
+@dataclass
+class FieldsMissing(BadValue):
+    """A ticket cannot be resolved before its required fields have values."""
+
+    fields: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"Before this ticket is resolved it needs {', '.join(self.fields)}: set them by PATCH …/fields"
+
+
+@dataclass
+class UnlistedValue(BadValue):
+    """A field has a value that the settings do not list."""
+
+    field: str
+    value: str
+    listed: tuple[str, ...]
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.listed[:_MOST_SHOWN])
+        more = f" and {len(self.listed) - _MOST_SHOWN} more" if len(self.listed) > _MOST_SHOWN else ""
+        return f"The {self.field} {self.value!r} is not listed; listed are {shown}{more} (GET /v1/settings)"

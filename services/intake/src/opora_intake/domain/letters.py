@@ -17,6 +17,7 @@ from opora_contracts.vocabulary import AuthorKind, Channel
 from opora_intake.domain.commands import Note, Open, Reply
 from opora_intake.domain.customer import Customer
 from opora_intake.domain.ticket import Ticket
+from opora_intake.mail.addresses import Address
 from opora_intake.mail.authentication import is_from
 from opora_intake.mail.letter import Automatic, Letter, Unreadable
 
@@ -25,6 +26,8 @@ _LONGEST_NAME = 200
 _LONGEST_ADDRESS = 200
 _LONGEST_BODY = 100_000
 _MOST_FILES_NAMED = 50
+MOST_COPIED = 10
+"""Copied people of one letter who become watchers."""
 _UNSHOWN = re.compile(r"[\x00-\x1F\x7F-\x9F\u2028-\u202E\u2066-\u2069]+")
 _ANSWERS = ("auto-submitted: auto-replied", "x-autoreply", "x-autorespond", "x-autoresponder", "precedence: auto")
 
@@ -58,6 +61,8 @@ class Append:
     outcome: LetterOutcome
     ticket_id: UUID
     command: Reply | Note
+    copied: tuple[Address, ...] = ()
+    """Who got a copy of what a person wrote: they watch the ticket from here on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,8 @@ class Begin:
     outcome: LetterOutcome
     opening: Open
     note: str | None = None
+    copied: tuple[Address, ...] = ()
+    """Who got a copy: they watch the ticket."""
 
 
 Route: TypeAlias = SetAside | Append | Begin
@@ -104,7 +111,7 @@ def route(
             author=f"customer:{known.participant.id}" if known.participant else None,
             channel=Channel.EMAIL,
         )
-        return Append(LetterOutcome.REPLIED, claimed.id, reply)
+        return Append(LetterOutcome.REPLIED, claimed.id, reply, copied(letter))
     if verdict is not None and claimed is not None:
         said = f"A machine answered in this thread ({verdict.evidence}).\n\n{letter.reply}"
         return Append(LetterOutcome.NOTED, claimed.id, Note(body=_body(letter, said, letter_id)))
@@ -150,7 +157,23 @@ def begin(
     elif known.hinted is not None:
         outcome = LetterOutcome.UNVERIFIED
         notes.append(f"Unverified: it names {known.hinted.label} and brings no proof that its sender takes part there.")
-    return Begin(outcome, opening, "\n".join(notes)[:_LONGEST_BODY] or None)
+    return Begin(outcome, opening, "\n".join(notes)[:_LONGEST_BODY] or None, copied(letter))
+
+
+def copied(letter: Letter) -> tuple[Address, ...]:
+    """Whom the writer of a letter has copied in, at most `MOST_COPIED`; nobody for what a machine wrote.
+
+    They are told what comes later and get nothing of what was before. Our own addresses are still among them.
+    """
+    if letter.automatic is not None:
+        return ()
+    sender = letter.sender.address.casefold() if letter.sender is not None else ""
+    others = {
+        address.address.casefold(): address
+        for address in letter.cc
+        if address.address.casefold() != sender and len(address.address) <= _LONGEST_ADDRESS
+    }
+    return tuple(others.values())[:MOST_COPIED]
 
 
 def quarantine(

@@ -34,3 +34,8 @@ def matrix_with(overrides: Mapping[str, Priority]) -> PriorityMatrix:
         except ValueError as error:
             raise ValueError(f"{pair!r} is no pair of impact/urgency such as 'high/low'") from error
     return matrix
+
+
+def matrix_text(matrix: PriorityMatrix) -> dict[str, Priority]:
+    """The inverse of `matrix_with`, with all nine pairs."""
+    return {f"{impact.value}/{urgency.value}": matrix[impact, urgency] for impact in Level for urgency in Level}

@@ -1,6 +1,7 @@
 """A ticket's state, and how each fact changes it."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -22,8 +23,20 @@ from opora_contracts.tickets import (
     TicketUpdated,
     TicketVerified,
 )
-from opora_contracts.vocabulary import AuthorKind, Channel, Kind, Level, Priority, ResolutionCode, Step, WaitingOn
+from opora_contracts.vocabulary import (
+    AuthorKind,
+    Channel,
+    Kind,
+    Level,
+    Priority,
+    Profile,
+    ResolutionCode,
+    Step,
+    WaitingOn,
+)
 
+DESCRIPTIVE = ("title", "kind", "product", "category", "component", "profile", "tags", "watchers")
+"""What `ticket.updated` changes when it names it."""
 NUMBER_PREFIX = "OP-"
 NUMBER = re.compile(r"(?:OP-)?([1-9][0-9]{0,17})", re.IGNORECASE)
 """How people write a ticket's number; the group is the number itself."""
@@ -49,6 +62,12 @@ class Ticket:
     tier: str | None
     product: str | None
     category: str | None
+    component: str | None
+    tags: tuple[str, ...]
+    watchers: tuple[str, ...]
+    """Who is told what becomes of the ticket, in the order in which they came: `agent:anna`, `customer:<id>`."""
+    fields: Mapping[str, Any]
+    """The values of the installation's own fields. Facts tell of the published ones only."""
     group: str | None
     assignee: str | None
     external_source: str | None
@@ -57,6 +76,8 @@ class Ticket:
     """The import of history to which the ticket still belongs; None when it lives by live time."""
     import_ordinal: int
     """How many entries of the import were applied; 0 for a live ticket."""
+    profile: Profile
+    """Under which the present cycle is worked: that of the ticket's kind when the cycle began."""
     step: Step
     step_changed_at: datetime
     waiting_on: WaitingOn | None
@@ -112,13 +133,31 @@ class Message:
     """The fact that announced it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """The record of one step. A step that is repeated in a cycle has several; the newest counts."""
+
+    ticket_id: UUID
+    cycle: int
+    step: Step
+    sequence: int
+    """The fact that announced the step."""
+    time: datetime
+    actor: str | None
+    content: Mapping[str, Any]
+    """The given fields of the record, as JSON values."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a command leads to: the ticket afterwards, the facts that say so, and a message when one was written."""
+    """What a command leads to: the ticket afterwards, the facts that say so, a message when one was written, and the
+    step's record when one was taken.
+    """
 
     ticket: Ticket
     facts: tuple[RecordedFact, ...]
     message: Message | None = None
+    record: StepRecord | None = None
 
 
 def evolve(ticket: Ticket, fact: TicketFact, time: datetime) -> Ticket:
@@ -138,6 +177,8 @@ def _assessed(ticket: Ticket, fact: TicketAssessed, time: datetime) -> dict[str,
         changes["category"] = fact.category
     if fact.kind is not None:
         changes["kind"] = fact.kind
+    if fact.profile is not None:
+        changes["profile"] = fact.profile
     if ticket.step is Step.RECEIVED:
         changes.update(step=Step.ASSESSED, step_changed_at=time)
     return changes
@@ -182,6 +223,7 @@ def _reopened(_ticket: Ticket, fact: TicketReopened, time: datetime) -> dict[str
         "step": Step.RECEIVED,
         "step_changed_at": time,
         "cycle": fact.cycle,
+        "profile": fact.profile or Profile.LIGHT,
         "cycle_started_at": time,
         "waiting_on": None,
         "waiting_changed_at": time,
@@ -202,7 +244,7 @@ def _resumed(_ticket: Ticket, _fact: TicketResumed, time: datetime) -> dict[str,
 
 
 def _updated(_ticket: Ticket, fact: TicketUpdated, _time: datetime) -> dict[str, Any]:
-    given = {"title": fact.title, "kind": fact.kind, "product": fact.product, "category": fact.category}
+    given = {name: getattr(fact, name) for name in DESCRIPTIVE}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if fact.joined_live:
         changes["import_id"] = None
@@ -225,7 +267,13 @@ _CHANGES: dict[type[TicketFact], Any] = {
 
 
 def opened(
-    fact: TicketCreated, time: datetime, *, number: int, priority_explicit: bool, import_id: UUID | None
+    fact: TicketCreated,
+    time: datetime,
+    *,
+    number: int,
+    priority_explicit: bool,
+    import_id: UUID | None,
+    fields: Mapping[str, Any],
 ) -> Ticket:
     """A ticket that has just been received."""
     return Ticket(
@@ -244,12 +292,17 @@ def opened(
         tier=fact.tier,
         product=fact.product,
         category=fact.category,
+        component=fact.component,
+        tags=fact.tags or (),
+        watchers=(),
+        fields=fields,
         group=fact.group,
         assignee=fact.assignee,
         external_source=fact.external_source,
         external_id=fact.external_id,
         import_id=import_id,
         import_ordinal=0 if import_id is None else 1,
+        profile=fact.profile or Profile.LIGHT,
         step=Step.RECEIVED,
         step_changed_at=time,
         waiting_on=None,

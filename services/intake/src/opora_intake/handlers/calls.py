@@ -7,7 +7,7 @@ from uuid import UUID
 from opora_chassis.database import Transaction
 from opora_chassis.identifiers import new_id
 from opora_contracts.vocabulary import Channel
-from opora_intake.domain import Open, PriorityMatrix, RuleBroken, Ticket
+from opora_intake.domain import Open, RuleBroken, Ticket
 from opora_intake.domain.calls import (
     Call,
     Direction,
@@ -18,6 +18,7 @@ from opora_intake.domain.calls import (
     on_existing,
 )
 from opora_intake.domain.commands import Note, Reply
+from opora_intake.handlers.case_settings import RulesInForce
 from opora_intake.handlers.customers import Asked
 from opora_intake.handlers.tickets import command_ticket, create_tickets
 from opora_intake.store import calls as store
@@ -40,7 +41,7 @@ class Logged:
     customer_id: UUID | None
 
 
-async def log_call(tx: Transaction, logged: Logged, actor: str, matrix: PriorityMatrix) -> tuple[Call, Ticket]:
+async def log_call(tx: Transaction, logged: Logged, actor: str, rules: RulesInForce) -> tuple[Call, Ticket]:
     """Keep the call, and write it on its ticket, which is opened as of the call's beginning where none is named.
 
     Raises ImpossibleCall, Unknown, UnknownReference or what the ticket's rules refuse.
@@ -54,7 +55,7 @@ async def log_call(tx: Transaction, logged: Logged, actor: str, matrix: Priority
         logged.ended_at,
         was_answered=logged.was_answered,
     )
-    ticket, message_id = await _write(tx, logged, heading, actor, matrix)
+    ticket, message_id = await _write(tx, logged, heading, actor, rules)
     call = Call(
         id=new_id(),
         ticket_id=ticket.id,
@@ -75,21 +76,21 @@ async def log_call(tx: Transaction, logged: Logged, actor: str, matrix: Priority
 
 
 async def _write(
-    tx: Transaction, logged: Logged, heading: str, actor: str, matrix: PriorityMatrix
+    tx: Transaction, logged: Logged, heading: str, actor: str, rules: RulesInForce
 ) -> tuple[Ticket, UUID | None]:
     if logged.opening is None:
         assert logged.reference is not None  # noqa: S101  the caller gives one of the two
         command = on_existing(
             logged.summary, heading, logged.record_as, logged.ended_at, was_answered=logged.was_answered
         )
-        decided = await command_ticket(tx, logged.reference, command, actor, matrix)
+        decided = await command_ticket(tx, logged.reference, command, actor, rules)
         return decided.ticket, None if decided.message is None else decided.message.id
-    (ticket,) = await create_tickets(tx, [Asked(logged.opening, actor)], matrix=matrix)
+    (ticket,) = await create_tickets(tx, [Asked(logged.opening, actor)], rules=rules)
     if isinstance(ticket, RuleBroken):
         raise ticket
     # Who spoke with somebody has answered: without this the clock of the first response would run on.
     left: Reply | Note = Note(body=heading)
     if logged.was_answered:
         left = Reply(body=heading, channel=Channel.PHONE, occurred_at=logged.ended_at)
-    decided = await command_ticket(tx, ticket.id, left, actor, matrix)
+    decided = await command_ticket(tx, ticket.id, left, actor, rules)
     return decided.ticket, None if decided.message is None else decided.message.id

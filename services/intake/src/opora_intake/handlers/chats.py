@@ -4,7 +4,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from opora_chassis.database import Transaction
-from opora_intake.domain import PriorityMatrix, RuleBroken, Ticket
+from opora_intake.domain import RuleBroken, Ticket
 from opora_intake.domain.chats import (
     MOST_MESSAGES,
     Chat,
@@ -16,6 +16,7 @@ from opora_intake.domain.chats import (
     first_answer,
     opening_of,
 )
+from opora_intake.handlers.case_settings import RulesInForce
 from opora_intake.handlers.customers import Asked
 from opora_intake.handlers.errors import Unknown, UnknownReference
 from opora_intake.handlers.tickets import command_ticket, create_tickets
@@ -41,7 +42,7 @@ async def write(
     *,
     author: str | None,
     client_id: UUID | None,
-    matrix: PriorityMatrix,
+    rules: RulesInForce,
 ) -> ChatMessage:
     """Keep a message; the one that was kept before when the same `client_id` comes again.
 
@@ -69,14 +70,14 @@ async def write(
     await store.add_message(tx, message)
     after = replace(chat, messages=message.sequence, last_written_at=message.written_at)
     if side is Side.VISITOR:
-        after = await _visitor_wrote(tx, after, message, matrix)
+        after = await _visitor_wrote(tx, after, message, rules)
     elif chat.waiting_since is not None:
-        after = await _agent_answered(tx, after, message, matrix)
+        after = await _agent_answered(tx, after, message, rules)
     await store.save_chat(tx, after)
     return message
 
 
-async def close_chat(tx: Transaction, chat_id: UUID, actor: str, matrix: PriorityMatrix) -> Chat:
+async def close_chat(tx: Transaction, chat_id: UUID, actor: str, rules: RulesInForce) -> Chat:
     """End a chat and leave it on its ticket, once; without a word of the visitor it has none. Raises Unknown."""
     chat = await _locked(tx, chat_id)
     if chat.closed_at is not None:
@@ -86,7 +87,7 @@ async def close_chat(tx: Transaction, chat_id: UUID, actor: str, matrix: Priorit
         messages = await store.messages_after(tx, chat_id, 0, MOST_MESSAGES)
         ticket = await ticket_store.lock_ticket(tx, chat.ticket_id)
         for command in [] if ticket is None else at_the_end(chat, ticket, messages):
-            await command_ticket(tx, chat.ticket_id, command, _SELF, matrix)
+            await command_ticket(tx, chat.ticket_id, command, _SELF, rules)
     await store.save_chat(tx, closed)
     return closed
 
@@ -98,21 +99,21 @@ async def _locked(tx: Transaction, chat_id: UUID) -> Chat:
     return chat
 
 
-async def _visitor_wrote(tx: Transaction, chat: Chat, message: ChatMessage, matrix: PriorityMatrix) -> Chat:
+async def _visitor_wrote(tx: Transaction, chat: Chat, message: ChatMessage, rules: RulesInForce) -> Chat:
     waits = replace(chat, waiting_since=chat.waiting_since or message.sequence)
     if chat.ticket_id is not None:
         return waits
-    (ticket,) = await create_tickets(tx, [Asked(opening_of(chat, message.body), _SELF)], matrix=matrix)
+    (ticket,) = await create_tickets(tx, [Asked(opening_of(chat, message.body), _SELF)], rules=rules)
     if isinstance(ticket, RuleBroken):
         raise ticket
     return replace(waits, ticket_id=ticket.id)
 
 
-async def _agent_answered(tx: Transaction, chat: Chat, message: ChatMessage, matrix: PriorityMatrix) -> Chat:
+async def _agent_answered(tx: Transaction, chat: Chat, message: ChatMessage, rules: RulesInForce) -> Chat:
     answered = replace(chat, waiting_since=None)
     if chat.answered_at is not None or chat.ticket_id is None:
         return answered
     ticket: Ticket | None = await ticket_store.find_ticket(tx, chat.ticket_id)
     if ticket is not None and ticket.closed_at is None:
-        await command_ticket(tx, chat.ticket_id, first_answer(message.body, message.author), _SELF, matrix)
+        await command_ticket(tx, chat.ticket_id, first_answer(message.body, message.author), _SELF, rules)
     return replace(answered, answered_at=message.written_at)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from opora_chassis.database import Transaction
 from opora_chassis.identifiers import new_id
-from opora_intake.domain import PriorityMatrix, RuleBroken, Ticket
+from opora_intake.domain import RuleBroken, Ticket
 from opora_intake.domain.hook_sources import HookKind, HookSource, Proof
 from opora_intake.domain.hooks import (
     QUARANTINE_KEY,
@@ -22,6 +22,7 @@ from opora_intake.domain.hooks import (
     first_of,
     quarantined,
 )
+from opora_intake.handlers.case_settings import RulesInForce
 from opora_intake.handlers.customers import Asked
 from opora_intake.handlers.errors import Unknown
 from opora_intake.handlers.tickets import command_ticket, create_tickets
@@ -68,7 +69,7 @@ def delivery_key_of(source: HookSource, raw: bytes, headers: Mapping[str, str]) 
 
 
 async def handle_delivery(
-    tx: Transaction, claimed: KeptDelivery, reading: HookReading, source: HookSource | None, matrix: PriorityMatrix
+    tx: Transaction, claimed: KeptDelivery, reading: HookReading, source: HookSource | None, rules: RulesInForce
 ) -> HookOutcome | None:
     """Do what is to be done about a delivery, once; None when another worker has it or had it.
 
@@ -87,10 +88,10 @@ async def handle_delivery(
             outcome, reason, ticket_id = HookOutcome.IGNORED, reading.reason, None
         case Unread():
             outcome, reason = HookOutcome.UNREADABLE, reading.reason
-            ticket_id = await _quarantine(tx, delivery, reading.reason, matrix)
+            ticket_id = await _quarantine(tx, delivery, reading.reason, rules)
         case _:
             assert source is not None  # noqa: S101  without one it is unread
-            outcome, reason, ticket_id = await _follow_all(tx, reading, source, matrix)
+            outcome, reason, ticket_id = await _follow_all(tx, reading, source, rules)
     state = "quarantined" if outcome is HookOutcome.UNREADABLE else "handled"
     await store.save_outcome(tx, delivery.id, state=state, outcome=outcome, reason=reason, ticket_id=ticket_id)
     return outcome
@@ -108,12 +109,12 @@ async def retry_delivery(tx: Transaction, delivery_id: UUID) -> KeptDelivery | N
 
 
 async def _follow_all(
-    tx: Transaction, signals: Sequence[Signal], source: HookSource, matrix: PriorityMatrix
+    tx: Transaction, signals: Sequence[Signal], source: HookSource, rules: RulesInForce
 ) -> tuple[HookOutcome, str | None, UUID | None]:
     # Cases in the order of their keys, so that two deliveries never wait for each other in a circle; what is said of
     # one case stays in its order.
     followed: list[tuple[HookOutcome, str | None, UUID | None]] = [
-        await _follow(tx, signal, source, matrix) for signal in sorted(signals, key=lambda signal: signal.key)
+        await _follow(tx, signal, source, rules) for signal in sorted(signals, key=lambda signal: signal.key)
     ]
     outcome = first_of([each for each, _, _ in followed])
     reason, ticket_id = next((reason, ticket_id) for each, reason, ticket_id in followed if each is outcome)
@@ -124,18 +125,18 @@ async def _follow_all(
 
 
 async def _follow(
-    tx: Transaction, signal: Signal, source: HookSource, matrix: PriorityMatrix
+    tx: Transaction, signal: Signal, source: HookSource, rules: RulesInForce
 ) -> tuple[HookOutcome, str | None, UUID | None]:
     case = await store.lock_case(tx, source.name, signal.key)
     ticket = await _ticket_of(tx, case)
     if ticket is not None and case.ticket_id is None:
         case = replace(case, ticket_id=ticket.id, tickets=1)
     answered = answer(case, ticket, signal, source)
-    ticket_id = await _carry_out(tx, answered, matrix)
+    ticket_id = await _carry_out(tx, answered, rules)
     return answered.outcome, answered.reason, ticket_id
 
 
-async def _quarantine(tx: Transaction, delivery: KeptDelivery, reason: str, matrix: PriorityMatrix) -> UUID | None:
+async def _quarantine(tx: Transaction, delivery: KeptDelivery, reason: str, rules: RulesInForce) -> UUID | None:
     case = await store.lock_case(tx, delivery.hook, QUARANTINE_KEY)
     note = (
         f"{reason}\n\nThe raw delivery: GET /v1/hook-deliveries/{delivery.id}/raw."
@@ -148,7 +149,7 @@ async def _quarantine(tx: Transaction, delivery: KeptDelivery, reason: str, matr
         note,
         f"Webhooks of {delivery.hook} that cannot be read",
     )
-    return await _carry_out(tx, answered, matrix)
+    return await _carry_out(tx, answered, rules)
 
 
 async def _ticket_of(tx: Transaction, case: Case) -> Ticket | None:
@@ -158,16 +159,16 @@ async def _ticket_of(tx: Transaction, case: Case) -> Ticket | None:
     return next(iter(await ticket_store.lock_named(tx, externals=[(case.hook, case.key)])), None)
 
 
-async def _carry_out(tx: Transaction, answered: Answered, matrix: PriorityMatrix) -> UUID | None:
+async def _carry_out(tx: Transaction, answered: Answered, rules: RulesInForce) -> UUID | None:
     """Through the commands that every channel uses. Raises RuleBroken, which fails the delivery as a whole."""
     ticket_id = answered.case.ticket_id
     if answered.opening is not None:
-        (ticket,) = await create_tickets(tx, [Asked(answered.opening, _SELF)], matrix=matrix)
+        (ticket,) = await create_tickets(tx, [Asked(answered.opening, _SELF)], rules=rules)
         if isinstance(ticket, RuleBroken):
             raise ticket
         ticket_id = ticket.id
     for command in answered.commands:
         if ticket_id is not None:
-            await command_ticket(tx, ticket_id, command, _SELF, matrix)
+            await command_ticket(tx, ticket_id, command, _SELF, rules)
     await store.save_case(tx, replace(answered.case, ticket_id=ticket_id))
     return ticket_id

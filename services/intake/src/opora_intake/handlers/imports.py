@@ -8,10 +8,10 @@ from uuid import UUID
 from opora_chassis.database import Database, Transaction
 from opora_chassis.identifiers import new_id
 from opora_intake.domain import (
+    CaseRules,
     Command,
     Decision,
     Open,
-    PriorityMatrix,
     RuleBroken,
     Ticket,
     decide,
@@ -19,6 +19,7 @@ from opora_intake.domain import (
     open_ticket,
 )
 from opora_intake.domain.history import BadEntry, HistoryEntry, command_of, fresh_entries
+from opora_intake.handlers.case_settings import RulesInForce
 from opora_intake.handlers.customers import Asked, Circle, gather_circle
 from opora_intake.handlers.errors import ImportClosed, Unknown
 from opora_intake.handlers.record import Change, record_changes
@@ -57,7 +58,7 @@ async def import_entries(
     *,
     watermark: datetime | None,
     actor: str,
-    matrix: PriorityMatrix,
+    rules: RulesInForce,
 ) -> Imported:
     """Apply the entries that are new, all in this transaction, and move the import's watermark on.
 
@@ -74,7 +75,7 @@ async def import_entries(
     fresh = fresh_entries(
         entries, {name: ticket.import_ordinal for name, ticket in tickets.items() if ticket.import_id == import_id}
     )
-    desk = await _Desk.over(tx, history, tickets, fresh, actor=actor, matrix=matrix)
+    desk = await _Desk.over(tx, history, tickets, fresh, actor=actor, rules=await rules.current(tx))
     changes: list[Change] = []
     refused: list[Refusal] = []
     for index, entry in fresh:
@@ -107,7 +108,7 @@ class _Desk:
     numbers: Iterator[int]
     now: datetime
     actor: str
-    matrix: PriorityMatrix
+    rules: CaseRules
     stuck: set[str]
     """Cases of which an entry was refused."""
 
@@ -120,13 +121,13 @@ class _Desk:
         fresh: Sequence[tuple[int, HistoryEntry]],
         *,
         actor: str,
-        matrix: PriorityMatrix,
+        rules: CaseRules,
     ) -> "_Desk":
         understood = {index: _understood(entry) for index, entry in fresh}
         openings = [command for command in understood.values() if isinstance(command, Open)]
         circle = await gather_circle(tx, [Asked(opening, actor) for opening in openings])
         numbers = iter(await ticket_store.next_numbers(tx, len(openings)))
-        return cls(history, tickets, understood, circle, numbers, tx.now, actor, matrix, set())
+        return cls(history, tickets, understood, circle, numbers, tx.now, actor, rules, set())
 
     def apply(self, index: int, entry: HistoryEntry) -> Decision:
         """The entry's decision, with which its ticket goes on. Raises RuleBroken."""
@@ -157,12 +158,12 @@ class _Desk:
                 requester=self.circle.requester_of(opening),
                 organization=self.circle.organization_of(opening),
                 actor=actor,
-                matrix=self.matrix,
+                rules=self.rules,
                 import_id=self.history.id,
             )
         if ticket is None:
             raise BadEntry(f"The first entry of {entry.source_id} must be create")
-        return decide(ticket, command, entry.at, message_id=new_id(), actor=actor, matrix=self.matrix, history=True)
+        return decide(ticket, command, entry.at, message_id=new_id(), actor=actor, rules=self.rules, history=True)
 
 
 def _understood(entry: HistoryEntry) -> Command | BadEntry:

@@ -1,18 +1,21 @@
 """Letters: kept first, acknowledged then, read later; and what is done about each once it was read."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from opora_chassis.database import Transaction
 from opora_chassis.identifiers import new_id
 from opora_contracts.mail_threads import Thread, TokenKeys, thread_of
-from opora_intake.domain import PriorityMatrix, RuleBroken
-from opora_intake.domain.commands import Note
+from opora_intake.domain import RuleBroken, Ticket
+from opora_intake.domain.commands import Note, Open, Watch
+from opora_intake.domain.details import MOST_WATCHERS
 from opora_intake.domain.letters import Append, Begin, Known, LetterOutcome, Route, SetAside, begin, quarantine, route
-from opora_intake.handlers.customers import Asked
+from opora_intake.handlers.case_settings import RulesInForce
+from opora_intake.handlers.customers import Asked, gather_circle
 from opora_intake.handlers.tickets import command_ticket, create_tickets
+from opora_intake.mail.addresses import Address
 from opora_intake.mail.identity import identity_of
 from opora_intake.mail.letter import Bounce, Letter, Reading, Unreadable
 from opora_intake.store import customers as customer_store
@@ -22,14 +25,17 @@ from opora_intake.store.letters import Delivered, KeptLetter
 
 _SELF = "system:mail"
 _MOST_HINTS = 3
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
 class LetterRules:
-    """What letters are judged by: the keys of our tokens, the priority matrix, and whose word on a sender counts."""
+    """What letters are judged by: the keys of our tokens, the rules of cases, and whose word on a sender counts."""
 
     keys: TokenKeys
-    matrix: PriorityMatrix
+    case: RulesInForce
+    is_ours: Callable[[str], bool]
+    """Whether letters to an address come to us: such an address never watches a ticket."""
     servers: frozenset[str] | None = None
     """See `domain.letters.route`."""
 
@@ -128,16 +134,38 @@ async def _follow(tx: Transaction, decided: Route, rules: LetterRules) -> tuple[
     match decided:
         case SetAside(reason):
             return LetterOutcome.SET_ASIDE, reason, None
-        case Append(outcome, ticket_id, command):
-            await command_ticket(tx, ticket_id, command, _SELF, rules.matrix)
+        case Append(outcome, ticket_id, command, copied):
+            decision = await command_ticket(tx, ticket_id, command, _SELF, rules.case)
+            await _let_watch(tx, decision.ticket, copied, rules)
             return outcome, None, ticket_id
-        case Begin(outcome, opening, note):
-            (ticket,) = await create_tickets(tx, [Asked(opening, _SELF)], matrix=rules.matrix)
+        case Begin(outcome, opening, note, copied):
+            (ticket,) = await create_tickets(tx, [Asked(opening, _SELF)], rules=rules.case)
             if isinstance(ticket, RuleBroken):
                 raise ticket
             if note is not None:
-                await command_ticket(tx, ticket.id, Note(body=note), _SELF, rules.matrix)
+                ticket = (await command_ticket(tx, ticket.id, Note(body=note), _SELF, rules.case)).ticket
+            await _let_watch(tx, ticket, copied, rules)
             return outcome, note, ticket.id
+
+
+async def _let_watch(tx: Transaction, ticket: Ticket, copied: Sequence[Address], rules: LetterRules) -> None:
+    """Those who were copied in watch the ticket, as long as it takes watchers; an unknown person is registered.
+
+    Nothing of it is refused: what is written stays written.
+    """
+    others = [person for person in copied if not rules.is_ours(person.address)]
+    room = MOST_WATCHERS - len(ticket.watchers)
+    if not others or room <= 0:
+        return
+    asked = [
+        Asked(Open(title=ticket.title, requester_email=person.address, requester_name=name), _SELF)
+        for person in others[:room]
+        for name in [person.name[:_LONGEST_NAME] or None]
+    ]
+    circle = await gather_circle(tx, asked)
+    people = {circle.by_email[person.address.lower()].id for person in others[:room]} - {ticket.requester_id}
+    if watchers := tuple(f"customer:{person}" for person in sorted(people)):
+        await command_ticket(tx, ticket.id, Watch(watchers=watchers), _SELF, rules.case)
 
 
 async def _report(tx: Transaction, letter: KeptLetter, bounce: Bounce) -> None:

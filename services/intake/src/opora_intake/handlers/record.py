@@ -9,6 +9,7 @@ from opora_chassis.database import Transaction
 from opora_contracts import Event, NewEvent
 from opora_intake.domain import Customer, Decision, Organization
 from opora_intake.domain.customer import customer_fact, organization_fact
+from opora_intake.store import steps
 from opora_intake.store import tickets as store
 
 
@@ -26,12 +27,13 @@ class Change:
 
 
 async def record_changes(tx: Transaction, changes: Sequence[Change]) -> None:
-    """Save each ticket's last state, all messages and all facts, and publish the facts in the given order.
+    """Save each ticket's last state, all messages, records and facts, and publish the facts in the given order.
 
     The tickets are new or locked by this transaction.
     """
     tickets = {change.decision.ticket.id: change.decision.ticket for change in changes}
     facts = [(fact, change.actor) for change in changes for fact in change.decision.facts]
+    records = [change.decision.record for change in changes if change.decision.record is not None]
     messages = [change.decision.message for change in changes if change.decision.message is not None]
     if tickets:
         await store.save_tickets(tx, tickets.values())
@@ -39,6 +41,8 @@ async def record_changes(tx: Transaction, changes: Sequence[Change]) -> None:
         await store.add_timeline(tx, facts)
     if messages:
         await store.add_messages(tx, messages)
+    if records:
+        await steps.add_records(tx, records)
     tx.emit(
         *(
             NewEvent(

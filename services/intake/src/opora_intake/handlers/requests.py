@@ -12,10 +12,11 @@ from opora_chassis.identifiers import new_id
 from opora_contracts import Event
 from opora_contracts.requests import TicketReplySubmitted, TicketSubmitted
 from opora_contracts.vocabulary import AuthorKind
-from opora_intake.domain import Open, PriorityMatrix, RuleBroken, Ticket, decide, open_ticket
+from opora_intake.domain import CaseRules, Open, RuleBroken, Ticket, decide, open_ticket
 from opora_intake.domain.commands import Reply
 from opora_intake.domain.history import problem_text
 from opora_intake.domain.ticket import NUMBER
+from opora_intake.handlers.case_settings import RulesInForce
 from opora_intake.handlers.customers import Asked, Circle, gather_circle
 from opora_intake.handlers.errors import AlreadySubmitted
 from opora_intake.handlers.record import Change, record_changes
@@ -28,7 +29,7 @@ Submitted = Event[TicketSubmitted]
 ReplySubmitted = Event[TicketReplySubmitted]
 
 
-async def follow_requests(events: Sequence[Event[Any]], tx: Transaction, *, matrix: PriorityMatrix) -> None:
+async def follow_requests(events: Sequence[Event[Any]], tx: Transaction, *, rules: RulesInForce) -> None:
     """Open a ticket for each `ticket.submitted`, and add each `ticket.reply.submitted` to its ticket, in order.
 
     A ticket is received when intake learns of it: its time is the transaction's, not the foreign clock's.
@@ -37,16 +38,17 @@ async def follow_requests(events: Sequence[Event[Any]], tx: Transaction, *, matr
     circle = await gather_circle(tx, [Asked(opening, _SELF) for opening in openings.values()])
     numbers = iter(await store.next_numbers(tx, len(openings)))
     desk = await _Desk.over(tx, events)
+    in_force = await rules.current(tx)
     changes: list[Change] = []
     for event in events:
         try:
             if _is_opening(event):
                 opening = openings[event.source, event.id]
                 changes.append(
-                    _open(desk, tx, event, opening=opening, circle=circle, number=next(numbers), matrix=matrix)
+                    _open(desk, tx, event, opening=opening, circle=circle, number=next(numbers), rules=in_force)
                 )
             else:
-                changes.extend(await _reply(desk, tx, event, matrix))
+                changes.extend(await _reply(desk, tx, event, in_force))
         except RuleBroken as refusal:
             raise PermanentError(f"{event.type} {event.id} of {event.source}: {refusal}") from refusal
     await record_changes(tx, changes)
@@ -86,7 +88,7 @@ def _open(
     opening: Open,
     circle: Circle,
     number: int,
-    matrix: PriorityMatrix,
+    rules: CaseRules,
 ) -> Change:
     known = desk.by_external.get((event.source, event.subject))
     if known is not None:
@@ -100,13 +102,13 @@ def _open(
         requester=circle.requester_of(opening),
         organization=circle.organization_of(opening),
         actor=_actor(event),
-        matrix=matrix,
+        rules=rules,
     )
     desk.put(decision.ticket)
     return Change(decision, _actor(event), cause=event)
 
 
-async def _reply(desk: _Desk, tx: Transaction, event: ReplySubmitted, matrix: PriorityMatrix) -> list[Change]:
+async def _reply(desk: _Desk, tx: Transaction, event: ReplySubmitted, rules: CaseRules) -> list[Change]:
     ticket = _addressed(desk, event)
     joined = await join_history(tx, ticket)
     reply = Reply(
@@ -115,7 +117,7 @@ async def _reply(desk: _Desk, tx: Transaction, event: ReplySubmitted, matrix: Pr
         author=event.data.author or _author(ticket, event),
         channel=event.data.channel,
     )
-    decision = decide(joined.ticket, reply, tx.now, message_id=new_id(), actor=_actor(event), matrix=matrix)
+    decision = decide(joined.ticket, reply, tx.now, message_id=new_id(), actor=_actor(event), rules=rules)
     desk.put(decision.ticket)
     return [Change(joined, _actor(event), cause=event), Change(decision, _actor(event), cause=event)]
 

@@ -5,18 +5,19 @@ from uuid import UUID
 
 from opora_chassis.database import Transaction
 from opora_chassis.identifiers import new_id
-from opora_intake.domain import Command, Decision, PriorityMatrix, RuleBroken, Ticket, decide, join_live, open_ticket
+from opora_intake.domain import CaseRules, Command, Decision, RuleBroken, Ticket, decide, join_live, open_ticket
+from opora_intake.domain.commands import Watch
+from opora_intake.handlers.case_settings import RulesInForce
 from opora_intake.handlers.customers import Asked, Circle, gather_circle
-from opora_intake.handlers.errors import AlreadySubmitted, HistoryOpen, Unknown
+from opora_intake.handlers.errors import AlreadySubmitted, HistoryOpen, Unknown, UnknownReference
 from opora_intake.handlers.record import Change, record_changes
+from opora_intake.store import customers as customer_store
 from opora_intake.store import imports
 from opora_intake.store import tickets as store
 
 
-async def create_tickets(
-    tx: Transaction, asked: Sequence[Asked], *, matrix: PriorityMatrix
-) -> list[Ticket | RuleBroken]:
-    """Open a ticket for each, or say why not: UnknownReference, ImpossibleTime, AlreadySubmitted.
+async def create_tickets(tx: Transaction, asked: Sequence[Asked], *, rules: RulesInForce) -> list[Ticket | RuleBroken]:
+    """Open a ticket for each, or say why not: UnknownReference, UnlistedValue, ImpossibleTime, AlreadySubmitted.
 
     When one is refused the transaction must be rolled back: its requester may have been registered.
     Raises ExternalIdTakenError when somebody else submitted one of several cases at this moment.
@@ -24,11 +25,12 @@ async def create_tickets(
     known = await _known_externals(tx, asked)
     circle = await gather_circle(tx, asked)
     numbers = await store.next_numbers(tx, len(asked))
+    in_force = await rules.current(tx)
     outcomes: list[Ticket | RuleBroken] = []
     changes: list[Change] = []
     for each, number in zip(asked, numbers, strict=True):
         try:
-            decision = _open(tx, each, number=number, known=known, circle=circle, matrix=matrix)
+            decision = _open(tx, each, number=number, known=known, circle=circle, rules=in_force)
         except RuleBroken as refusal:
             outcomes.append(refusal)
         else:
@@ -50,7 +52,7 @@ def _open(
     number: int,
     known: dict[tuple[str, str], str],
     circle: Circle,
-    matrix: PriorityMatrix,
+    rules: CaseRules,
 ) -> Decision:
     opening = asked.opening
     if opening.external_source is not None and opening.external_id is not None:
@@ -66,7 +68,7 @@ def _open(
         requester=circle.requester_of(opening),
         organization=circle.organization_of(opening),
         actor=asked.actor,
-        matrix=matrix,
+        rules=rules,
     )
     if opening.external_source is not None and opening.external_id is not None:
         known[opening.external_source, opening.external_id] = decision.ticket.label
@@ -91,17 +93,28 @@ async def _known_externals(tx: Transaction, asked: Sequence[Asked]) -> dict[tupl
 
 
 async def command_ticket(
-    tx: Transaction, reference: UUID | int, command: Command, actor: str, matrix: PriorityMatrix
+    tx: Transaction, reference: UUID | int, command: Command, actor: str, rules: RulesInForce
 ) -> Decision:
-    """Carry out a command on a ticket, by its id or number. Raises Unknown, HistoryOpen or what `decide` raises."""
+    """Carry out a command on a ticket, by its id or number. Raises Unknown, HistoryOpen UnknownReference
+    or what `decide` raises.
+    """
     ticket = await store.lock_ticket(tx, reference)
     if ticket is None:
         raise Unknown("ticket", str(reference) if isinstance(reference, UUID) else f"OP-{reference}")
+    if isinstance(command, Watch):
+        await _require_watchers(tx, command)
     joined = await join_history(tx, ticket)
-    decision = decide(joined.ticket, command, tx.now, message_id=new_id(), actor=actor, matrix=matrix)
+    decision = decide(joined.ticket, command, tx.now, message_id=new_id(), actor=actor, rules=await rules.current(tx))
     if decision.facts:
         await record_changes(tx, [Change(joined, actor), Change(decision, actor)])
     return decision
+
+
+async def _require_watchers(tx: Transaction, command: Watch) -> None:
+    customers = {UUID(each.partition(":")[2]) for each in command.watchers if each.startswith("customer:")}
+    known = await customer_store.customers_by_id(tx, customers) if customers else {}
+    if missing := customers - known.keys():
+        raise UnknownReference("watchers", f"customer:{min(missing)}")
 
 
 async def join_history(tx: Transaction, ticket: Ticket) -> Decision:

@@ -8,7 +8,7 @@ from opora_cli.replay.entries import Entry
 from opora_cli.replay.run import RefusedEntry
 from opora_contracts.event import Event
 from opora_contracts.tickets import TicketCreated
-from opora_intake.domain import DEFAULT_MATRIX, Decision, Open, RuleBroken, Ticket, decide, open_ticket
+from opora_intake.domain import Decision, Open, RuleBroken, Ticket, decide, open_ticket
 from opora_intake.domain.history import BadEntry, HistoryEntry, command_of
 from opora_sla.domain import CaseFact, case_fact
 
@@ -65,4 +65,4 @@ def _decide(ticket: Ticket | None, entry: Entry, external_source: str) -> Decisi
         return open_ticket(opening, entry.at, ticket_id=_NAMELESS, number=1, message_id=_NAMELESS)
     if ticket is None:
         raise BadEntry(f"The first entry of {entry.source_id} must be create")
-    return decide(ticket, command, entry.at, message_id=_NAMELESS, matrix=DEFAULT_MATRIX, history=True)
+    return decide(ticket, command, entry.at, message_id=_NAMELESS, history=True)
