@@ -222,6 +222,7 @@ async def placed(client: httpx.AsyncClient, operation: Operation) -> str:
         return path.format(ticket=ticket)
     made: dict[str, tuple[str, dict[str, Any]]] = {
         "{customer_id}": ("/customers", {"name": "Somebody"}),
+        "{view_id}": ("/views", {"name": uuid4().hex, "query": {"open": True}}),
         "{organization_id}": ("/organizations", {"name": "Some company"}),
         "{import_id}": ("/imports", {"name": f"for {operation.name}"}),
         "{calendar_id}": ("/calendars", CALENDAR),
@@ -248,7 +249,10 @@ def refused_requests(operation: Operation) -> Iterator[tuple[str, dict[str, Any]
     elif body is not None:
         yield "422", {"url": path, "json": {**body, "prioritty": "P1"}}
     if any(parameter["name"] == "cursor" for parameter in operation.told.get("parameters", ())) and NOBODY not in path:
-        yield "400", {"url": path, "params": {"cursor": "nonsense"}}
+        needed = {
+            each["name"]: "x" for each in operation.told["parameters"] if each["in"] == "query" and each["required"]
+        }
+        yield "400", {"url": path, "params": {**needed, "cursor": "nonsense"}}
 
 
 def _filled(operation: Operation, value: str) -> str:

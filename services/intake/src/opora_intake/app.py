@@ -5,13 +5,14 @@ from pathlib import Path
 
 from opora_chassis.consume import Guard, Subscription
 from opora_chassis.platform import Platform
-from opora_chassis.service import Parts, Service
+from opora_chassis.service import Loop, Parts, Service
 from opora_contracts.requests import TicketReplySubmitted, TicketSubmitted
 from opora_contracts.topics import REQUESTS
-from opora_intake.api import customers, imports, letters, tickets
+from opora_intake.api import customers, imports, letters, saved_views, search, tickets
 from opora_intake.api.dependencies import matrix_of
 from opora_intake.api.openings import opening_routes
 from opora_intake.channels.mail import MailChannel
+from opora_intake.handlers.indexing import keep_searchable
 from opora_intake.handlers.requests import follow_requests
 from opora_intake.settings import IntakeSettings
 from opora_intake.store.imports import import_watermarks
@@ -20,7 +21,15 @@ from opora_intake.store.imports import import_watermarks
 def compose(platform: Platform) -> Parts:
     """Intake's parts on this platform."""
     return Parts(
-        routers=(customers.router, opening_routes(platform), tickets.router, imports.router, letters.router),
+        routers=(
+            customers.router,
+            opening_routes(platform),
+            tickets.router,
+            imports.router,
+            letters.router,
+            search.router,
+            saved_views.router,
+        ),
         subscriptions=(
             Subscription(
                 topic=REQUESTS,
@@ -29,7 +38,10 @@ def compose(platform: Platform) -> Parts:
                 guard=Guard.INBOX,
             ),
         ),
-        loops=MailChannel(platform).loops(),
+        loops=(
+            *MailChannel(platform).loops(),
+            Loop("keep_searchable", partial(keep_searchable, database=platform.database)),
+        ),
         publish_marks=import_watermarks,
     )
 

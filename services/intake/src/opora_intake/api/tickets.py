@@ -113,7 +113,7 @@ async def list_tickets(
 @shown(examples.TICKET)
 async def get_ticket(ticket: TicketReference, platform: PlatformDependency, _caller: ReadTickets) -> TicketView:
     """One ticket, by id or number."""
-    return ticket_view(await _found(platform, ticket))
+    return ticket_view(await found_ticket(platform, ticket))
 
 
 @router.get("/tickets/{ticket}/timeline", summary="Read a ticket's timeline")
@@ -127,7 +127,7 @@ async def get_timeline(
 ) -> Page[FactView]:
     """Everything that happened to the ticket, in the order in which intake learnt of it."""
     position = decode_cursor(cursor, after=int) or {"after": 0}
-    found = await _found(platform, ticket)
+    found = await found_ticket(platform, ticket)
     rows = await store.timeline_of(platform.database, found.id, limit=limit + 1, **position)
     facts = [FactView(**row) for row in rows]
     return page_of(facts, limit, lambda fact: {"after": fact.sequence})
@@ -144,7 +144,7 @@ async def get_messages(
 ) -> Page[MessageView]:
     """What was written on the ticket, public and internal, oldest first."""
     position = decode_cursor(cursor, after=int) or {"after": 0}
-    found = await _found(platform, ticket)
+    found = await found_ticket(platform, ticket)
     messages = await store.messages_of(platform.database, found.id, limit=limit + 1, **position)
     return page_of(
         [MessageView.model_validate(message) for message in messages],
@@ -286,7 +286,8 @@ async def _command(
         return await call.run(work, status=status)
 
 
-async def _found(platform: PlatformDependency, reference: UUID | int) -> Ticket:
+async def found_ticket(platform: PlatformDependency, reference: UUID | int) -> Ticket:
+    """The ticket. Raises NotFound."""
     ticket = await store.find_ticket(platform.database, reference)
     if ticket is None:
         raise NotFound("ticket", str(reference) if isinstance(reference, UUID) else f"OP-{reference}")
