@@ -40,7 +40,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
         *(f"docs/sla-{page}" for page in ("escalation", "changes", "simulation", "reports")),
     ),
     "Channels": ("docs/mail",),
-    "Tickets": ("docs/search",),
+    "Tickets": ("docs/search", "docs/attachments"),
     "Events": ("docs/events/index", "docs/events/opora.requests", "docs/events/*", "reference/asyncapi"),
     "HTTP": (*(f"reference/{service}" for service in SERVICES), "reference/*"),
     "Operating": ("docs/operations/index", "docs/operations/*"),

@@ -173,7 +173,7 @@ class Process:
     def _start_http(self, platform: Platform, parts: Parts) -> None:
         routers = parts.served() if "serve" in self.roles else ()
         sources = (self.checks, database_check(platform.database))
-        app = build_app(platform, routers, sources, form_paths=parts.form_paths)
+        app = build_app(platform, routers, sources, form_paths=parts.form_paths, uploads=parts.uploads)
         host, port = self.settings.http_host, self.settings.http_port
         try:
             listener = socket.create_server(

@@ -19,6 +19,8 @@ from opora_chassis.http import (
     writes,
 )
 from opora_chassis.platform import Platform
+from opora_intake.attachments.clamd import Clamd
+from opora_intake.attachments.storage import Directory
 from opora_intake.domain import (
     ImpossibleTime,
     NothingGiven,
@@ -28,8 +30,10 @@ from opora_intake.domain import (
     VersionConflict,
     matrix_with,
 )
+from opora_intake.domain.attachments import FileRules
 from opora_intake.domain.history import OrdinalGap
 from opora_intake.domain.ticket import NUMBER
+from opora_intake.handlers.attachments import Files
 from opora_intake.handlers.errors import Unknown, UnknownReference
 from opora_intake.settings import IntakeSettings
 
@@ -45,6 +49,20 @@ HistoryWrite = Annotated[WriteCall, Depends(writes("history:write"))]
 def matrix_of(platform: Platform) -> PriorityMatrix:
     """The priority matrix as the settings have it."""
     return matrix_with(cast("IntakeSettings", platform.settings).priority_matrix)
+
+
+def files_of(platform: Platform) -> Files | None:
+    """Where files are kept as the settings have it; None where no directory is set."""
+    settings = cast("IntakeSettings", platform.settings)
+    if settings.intake_files_directory is None:
+        return None
+    return Files(
+        Directory(settings.intake_files_directory),
+        None if settings.intake_clamd is None else Clamd(settings.intake_clamd),
+        FileRules(
+            settings.intake_file_most_bytes, settings.intake_ticket_files_most_bytes, settings.intake_ticket_most_files
+        ),
+    )
 
 
 def _matrix(platform: PlatformDependency) -> PriorityMatrix:

@@ -19,6 +19,7 @@ from opora_chassis.database import Database
 from opora_chassis.errors import is_transient
 from opora_chassis.resting import rest
 from opora_intake.domain.letters import LetterOutcome
+from opora_intake.handlers.attachments import Files, keep_letter_files
 from opora_intake.handlers.letters import LetterRules, handle_letter
 from opora_intake.mail.confined import Reader, ReaderUnavailable
 from opora_intake.mail.letter import Reading
@@ -54,6 +55,7 @@ class LetterDesk:
     instance: str | None
     readers: int
     woken: asyncio.Event
+    files: Files | None = None
     poll_seconds: float = 0.5
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -128,9 +130,12 @@ async def attempt(of: LetterDesk, claimed: KeptLetter, read: Read) -> None:
     fails otherwise is tried again with growing pauses, and is quarantined after `MOST_ATTEMPTS`.
     """
     try:
-        reading = await _reading(of, claimed, read)
+        raw = await store.raw_letter(of.database, claimed.id) or b""
+        reading = await _reading(raw, claimed, read)
+        # Durable before a row names them; what a failure leaves behind is swept.
+        brought = await keep_letter_files(of.files, raw, claimed.id, reading)
         async with of.database.transaction() as tx:
-            outcome = await handle_letter(tx, claimed, reading, of.rules)
+            outcome = await handle_letter(tx, claimed, reading, of.rules, brought)
     except Exception as error:
         if not _passes(error):
             log.exception("letter_not_handled", letter_id=str(claimed.id), attempts=claimed.attempts)
@@ -143,11 +148,10 @@ async def attempt(of: LetterDesk, claimed: KeptLetter, read: Read) -> None:
         log.info("letter_handled", letter_id=str(claimed.id), outcome=outcome, channel=claimed.channel)
 
 
-async def _reading(of: LetterDesk, claimed: KeptLetter, read: Read) -> Reading | str:
+async def _reading(raw: bytes, claimed: KeptLetter, read: Read) -> Reading | str:
     if claimed.attempts > MOST_ATTEMPTS:
         return f"Given up after {MOST_ATTEMPTS} attempts: {claimed.reason or 'each ended without a word'}"
-    raw = await store.raw_letter(of.database, claimed.id)
-    return await read(raw or b"", claimed.envelope_from)
+    return await read(raw, claimed.envelope_from)
 
 
 def _passes(error: Exception) -> bool:

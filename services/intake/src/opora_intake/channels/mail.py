@@ -13,6 +13,8 @@ from opora_intake.api.dependencies import matrix_of
 from opora_intake.channels.letters import LetterDesk, watch_letters
 from opora_intake.channels.listener import Door, listen
 from opora_intake.channels.recipients import Recipients
+from opora_intake.domain.floods import FloodRules
+from opora_intake.handlers.attachments import Files
 from opora_intake.handlers.letters import LetterRules
 from opora_intake.settings import IntakeSettings
 
@@ -22,6 +24,7 @@ class MailChannel:
     """What the role `timers` runs where mail addresses are set."""
 
     platform: Platform
+    files: Files | None = None
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -42,15 +45,18 @@ class MailChannel:
 
     def desk(self) -> LetterDesk:
         """Who handles the letters."""
+        settings = self.settings
+        floods = FloodRules(settings.intake_mail_most_opened_an_hour, settings.intake_mail_most_appended_an_hour)
         # Without keys of its own the installation has made no token: none that comes can be true.
         keys = self.settings.token_keys or TokenKeys("a", {"a": secrets.token_bytes(32)})
         return LetterDesk(
             database=self.platform.database,
             clock=self.platform.clock,
-            rules=LetterRules(keys, matrix_of(self.platform)),
+            rules=LetterRules(keys, matrix_of(self.platform), floods),
             instance=self.settings.intake_mail_instance,
             readers=self.settings.intake_mail_readers,
             woken=self.woken,
+            files=self.files,
         )
 
     async def _listen(self, channel: str, port: int, stop: asyncio.Event) -> None:
