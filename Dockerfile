@@ -44,8 +44,8 @@ RUN if [ "${SERVICE}" = cli ]; then \
 
 FROM python:${PYTHON}-slim
 WORKDIR /tmp
-# A volume mounted at /mail takes over the folder's owner: the demonstration's mail sink writes into it.
-RUN install -d -o 10001 -g 10001 /mail
+# A volume mounted at /mail or /files takes over the folder's owner: the demonstration's mail sink and intake write there.
+RUN install -d -o 10001 -g 10001 /mail && install -d -m 700 -o 10001 -g 10001 /files
 COPY --chmod=755 deploy/image/run deploy/image/health /opt/opora/bin/
 COPY --from=packages /opt/opora/packages /opt/opora/packages
 ARG SERVICE

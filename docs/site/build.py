@@ -39,7 +39,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
         "docs/working-time",
         *(f"docs/sla-{page}" for page in ("escalation", "commitments", "changes", "simulation", "reports")),
     ),
-    "Tickets": ("docs/the-case",),
+    "Tickets": ("docs/the-case", "docs/search", "docs/attachments"),
     "Channels": ("docs/mail", "docs/webhooks", "docs/calls", "docs/chat"),
     "Customers": ("docs/customers",),
     "Events": ("docs/events/index", "docs/events/opora.requests", "docs/events/*", "reference/asyncapi"),

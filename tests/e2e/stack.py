@@ -224,7 +224,13 @@ async def running_stack(
     orders = {}
     for name, plan in plans.items():
         own = service_settings(
-            plan, urls=urls, dsn=dsns[plan.service], kafka_bootstrap=kafka.bootstrap, smtp=smtp, known=known
+            plan,
+            urls=urls,
+            dsn=dsns[plan.service],
+            kafka_bootstrap=kafka.bootstrap,
+            smtp=smtp,
+            known=known,
+            files=directory / "files",
         )
         orders[name] = _order(directory, plan, {**own, "OPORA_TOPIC_PREFIX": prefix, **(settings or {})})
     stack = Stack(

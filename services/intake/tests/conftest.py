@@ -54,11 +54,14 @@ def after_noon() -> Callable[[float], datetime]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def intake(kafka: KafkaServer, postgres: PostgresServer) -> AsyncIterator[RunningService]:
+async def intake(
+    kafka: KafkaServer, postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[RunningService]:
     """Intake with every role; its tests keep apart by names of their own."""
     name = f"intake_{uuid4().hex}"
     dsn = postgres.create_database(name)
-    async with running_service(SERVICE, kafka, dsn) as service:
+    files = tmp_path_factory.mktemp("files")
+    async with running_service(SERVICE, kafka, dsn, intake_files_directory=files) as service:
         yield service
     postgres.drop_database(name)
 

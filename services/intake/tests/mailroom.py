@@ -18,6 +18,7 @@ from opora_chassis.platform import Platform
 from opora_chassis.testing import wait_until
 from opora_contracts.mail_threads import TokenKeys
 from opora_embedded.testing import PostgresServer
+from opora_intake.api.dependencies import files_of
 from opora_intake.app import SERVICE
 from opora_intake.channels.mail import MailChannel
 from opora_intake.settings import IntakeSettings
@@ -36,7 +37,7 @@ class Mailroom:
         self.platform = platform
         self.database = platform.database
         self.dsn = dsn
-        self.channel = MailChannel(platform)
+        self.channel = MailChannel(platform, files_of(platform))
 
     @property
     def ports(self) -> dict[str, int]:

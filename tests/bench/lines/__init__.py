@@ -20,6 +20,7 @@ from tests.bench.lines import (
     relay,
     scaling,
     sla_consumer,
+    ticket_lists,
 )
 from tests.bench.row import Row
 
@@ -38,6 +39,7 @@ LINES: dict[str, Callable[[Ground], Awaitable[list[Row]]]] = {
     "notify-mail": notify_mail.measure,
     "accept-to-clock": accept_to_clock.measure,
     "growth": growth.measure,
+    "ticket-lists": ticket_lists.measure,
     "scaling": scaling.measure,
     "memory": memory.measure,
 }

@@ -112,12 +112,20 @@ def test_each_service_is_told_what_it_needs_and_no_more(options: StackOptions) -
     urls = {name: f"http://{name}" for name in SERVICES}
     given = {
         plan.service: service_settings(
-            plan, urls=urls, dsn="dsn", kafka_bootstrap="b:1", smtp="mail.example:25", known=known
+            plan,
+            urls=urls,
+            dsn="dsn",
+            kafka_bootstrap="b:1",
+            smtp="mail.example:25",
+            known=known,
+            files=Path("files"),
         )
         for plan in plan_processes(options, None)
     }
     assert [name for name, settings in given.items() if "OPORA_SIGNING_SECRET" in settings] == ["feedback"]
     assert [name for name, settings in given.items() if "OPORA_INTAKE_KEY" in settings] == ["notify"]
+    files = {name: settings.get("OPORA_INTAKE_FILES_DIRECTORY") for name, settings in given.items()}
+    assert files == {**dict.fromkeys(SERVICES), "intake": str(Path("files").absolute())}
     assert given["notify"]["OPORA_SMTP_HOST"] == "mail.example"
     assert given["notify"]["OPORA_SMTP_PORT"] == "25"
     assert given["feedback"]["OPORA_PUBLIC_URL"] == "http://feedback"

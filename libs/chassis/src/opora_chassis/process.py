@@ -173,7 +173,7 @@ class Process:
     def _start_http(self, platform: Platform, parts: Parts) -> None:
         routers = parts.served() if "serve" in self.roles else ()
         sources = (self.checks, database_check(platform.database))
-        app = build_app(platform, routers, sources, form_paths=parts.form_paths)
+        app = build_app(platform, routers, sources, form_paths=parts.form_paths, uploads=parts.uploads)
         # An answer without an end, such as a stream of events, must end by itself for the server to stop.
         app.state.stopping = self._stop
         host, port = self.settings.http_host, self.settings.http_port

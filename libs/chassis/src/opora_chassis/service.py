@@ -60,6 +60,8 @@ class Parts:
     """relay: tell others how far our facts are complete."""
     form_paths: Sequence[str] = ()
     """serve: paths that begin so take web forms as well as JSON."""
+    uploads: str | None = None
+    """serve: paths that match this expression take bodies of any type and size; their routes read them in pieces."""
 
     def served(self) -> tuple[APIRouter, ...]:
         """What the serve role answers: the service's own routes, and those over its subscriptions' dead letters."""

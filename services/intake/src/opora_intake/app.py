@@ -5,10 +5,11 @@ from pathlib import Path
 
 from opora_chassis.consume import Guard, Subscription
 from opora_chassis.platform import Platform
-from opora_chassis.service import Parts, Service
+from opora_chassis.service import Loop, Parts, Service
 from opora_contracts.requests import TicketReplySubmitted, TicketSubmitted
 from opora_contracts.topics import REQUESTS
 from opora_intake.api import (
+    attachments,
     calls,
     case_settings,
     chats,
@@ -20,13 +21,17 @@ from opora_intake.api import (
     imports,
     letters,
     organizations,
+    saved_views,
+    search,
     tickets,
 )
-from opora_intake.api.dependencies import rules_of
+from opora_intake.api.dependencies import files_of, rules_of
 from opora_intake.api.openings import opening_routes
 from opora_intake.channels.chat import ChatRoom
+from opora_intake.channels.files import file_loops
 from opora_intake.channels.hooks import HookDesk
 from opora_intake.channels.mail import MailChannel
+from opora_intake.handlers.indexing import keep_searchable
 from opora_intake.handlers.requests import follow_requests
 from opora_intake.settings import IntakeSettings
 from opora_intake.store.imports import import_watermarks
@@ -36,6 +41,7 @@ def compose(platform: Platform) -> Parts:
     """Intake's parts on this platform."""
     hook_desk = HookDesk(platform)
     chat_room = ChatRoom(platform)
+    files = files_of(platform)
     return Parts(
         routers=(
             customer_files.router,  # before `customers`: its export is no customer
@@ -48,6 +54,9 @@ def compose(platform: Platform) -> Parts:
             case_settings.router,
             imports.router,
             letters.router,
+            search.router,
+            saved_views.router,
+            attachments.router,
             calls.router,
             *chats.chat_routes(chat_room),
             hooks.router,
@@ -61,10 +70,17 @@ def compose(platform: Platform) -> Parts:
                 guard=Guard.INBOX,
             ),
         ),
-        loops=(*MailChannel(platform).loops(), *hook_desk.loops(), *chat_room.loops()),
+        loops=(
+            *MailChannel(platform, files).loops(),
+            *file_loops(platform, files),
+            *hook_desk.loops(),
+            *chat_room.loops(),
+            Loop("keep_searchable", partial(keep_searchable, database=platform.database)),
+        ),
         # GitHub sends forms unless it is told otherwise.
         form_paths=(hooks.HOOK_PATH,),
         publish_marks=import_watermarks,
+        uploads=attachments.UPLOADS,
     )
 
 

@@ -1,5 +1,6 @@
 """What intake can be told from outside."""
 
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -10,6 +11,8 @@ from opora_contracts.vocabulary import Priority
 from opora_intake.channels.mailbox import Mailbox
 from opora_intake.channels.recipients import Recipients
 from opora_intake.domain import matrix_with
+from opora_intake.domain.attachments import MOST_FILE_BYTES, MOST_TICKET_BYTES, MOST_TICKET_FILES
+from opora_intake.domain.floods import MOST_APPENDED, MOST_OPENED
 
 
 class IntakeSettings(ServiceSettings):
@@ -36,6 +39,10 @@ class IntakeSettings(ServiceSettings):
     """Letters that are fetched from mailboxes at the same time; each may take 25 MB, three times while it is stored."""
     intake_mail_readers: int = Field(default=2, ge=1, le=32)
     """Letters that are read at the same time, each in a process of its own."""
+    intake_mail_most_opened_an_hour: int = Field(default=MOST_OPENED, ge=1)
+    """Letters of one sender that open tickets within an hour; more are kept in quarantine as a flood."""
+    intake_mail_most_appended_an_hour: int = Field(default=MOST_APPENDED, ge=1)
+    """Letters of one sender that are added to one ticket within an hour; likewise."""
     intake_mail_instance: str | None = None
     """The name that stands in X-Opora-Instance of our own letters, so that one that comes back is known."""
     intake_mail_authserv_ids: tuple[str, ...] = ()
@@ -54,6 +61,13 @@ class IntakeSettings(ServiceSettings):
     """A chat in which nobody has written for so long is closed."""
     intake_chat_streams: int = Field(default=500, ge=1, le=10_000)
     """Streams of chats that a process has open at most."""
+    intake_files_directory: Path | None = None
+    """Where files of tickets are kept; every process of intake must see the same. None: no files are kept."""
+    intake_file_most_bytes: int = Field(default=MOST_FILE_BYTES, ge=1, le=5 * 1024**3)
+    intake_ticket_files_most_bytes: int = Field(default=MOST_TICKET_BYTES, ge=1)
+    intake_ticket_most_files: int = Field(default=MOST_TICKET_FILES, ge=1)
+    intake_clamd: str | None = Field(default=None, pattern=r"^(/.+|[^\s/]+:[0-9]{1,5})$")
+    """Where clamd listens, as host:port or the path of its socket. None: files are not looked through for viruses."""
 
     @field_validator("priority_matrix")
     @classmethod

@@ -158,9 +158,16 @@ def new_api_token() -> str:
 
 
 def service_settings(
-    plan: ProcessPlan, *, urls: Mapping[str, str], dsn: str, kafka_bootstrap: str, smtp: str, known: Secrets
+    plan: ProcessPlan,
+    *,
+    urls: Mapping[str, str],
+    dsn: str,
+    kafka_bootstrap: str,
+    smtp: str,
+    known: Secrets,
+    files: Path,
 ) -> dict[str, str]:
-    """The environment variables that one process is configured by."""
+    """The environment variables that one process is configured by; `files` is where files of tickets are kept."""
     settings = {
         "OPORA_DATABASE_DSN": dsn,
         "OPORA_KAFKA_BOOTSTRAP": kafka_bootstrap,
@@ -168,6 +175,8 @@ def service_settings(
         "OPORA_HTTP_PORT": str(plan.port),
         "OPORA_PUBLIC_URL": urls[plan.service],
     }
+    if plan.service == "intake":
+        settings["OPORA_INTAKE_FILES_DIRECTORY"] = os.environ.get("OPORA_INTAKE_FILES_DIRECTORY", str(files.absolute()))
     if plan.service == "feedback":
         settings["OPORA_SIGNING_SECRET"] = known.signing_secret
     if plan.service == "notify":

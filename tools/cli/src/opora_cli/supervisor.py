@@ -171,6 +171,7 @@ class Supervisor:
                 kafka_bootstrap=route("kafka", _kafka_address(kafka, plan.service, options.kafka_listeners)),
                 smtp=route("smtp", smtp),
                 known=known,
+                files=options.directory / "files",
             )
             self.processes[plan.name] = RunningProcess(plan, self._order(plan, {**settings, **further}))
         await asyncio.gather(*(self._launch(running) for running in self.processes.values()))

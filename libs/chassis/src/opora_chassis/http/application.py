@@ -46,8 +46,12 @@ def build_app(
     checks: Sequence[CheckSource] = (),
     *,
     form_paths: Sequence[str] = (),
+    uploads: str | None = None,
 ) -> FastAPI:
-    """The application with its documentation at /docs, health and metrics; `form_paths` begin pages that take forms."""
+    """The application with its documentation at /docs, health and metrics.
+
+    `form_paths` begin pages that take forms; `uploads` matches paths whose routes bound and read bodies themselves.
+    """
     app = FastAPI(title=title_of(platform.service), redoc_url=None, generate_unique_id_function=operation_id)
     app.state.platform = platform
     app.state.keys = KeyRing(platform.database)
@@ -56,7 +60,8 @@ def build_app(
         app.include_router(router)
     app.router.routes.extend(health_routes(checks))
     # The one added last stands outermost.
-    app.add_middleware(BodyLimits, max_body_bytes=platform.settings.max_body_bytes, form_paths=form_paths)
+    limit = platform.settings.max_body_bytes
+    app.add_middleware(BodyLimits, max_body_bytes=limit, form_paths=form_paths, uploads=uploads)
     app.add_middleware(Observed, service=platform.service)
 
     @cache

@@ -1,5 +1,6 @@
 """What a request may look like before anything reads it: its size and its kind."""
 
+import re
 from collections.abc import Sequence
 
 from starlette.datastructures import Headers
@@ -18,17 +19,21 @@ class BodyLimits:
     """ASGI middleware: a body above `max_body_bytes` is refused (413), a write that is not JSON too (415).
 
     A chunked body is counted while it arrives, so at most `max_body_bytes` are ever held. Paths that begin with one
-    of `form_paths` take forms of web pages instead of JSON as well.
+    of `form_paths` take forms of web pages instead of JSON as well. A POST to a path that matches `uploads` is
+    handed on as it is: its route bounds it.
     """
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int, form_paths: Sequence[str] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, *, max_body_bytes: int, form_paths: Sequence[str] = (), uploads: str | None = None
+    ) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
         self._form_paths = tuple(form_paths)
+        self._uploads = re.compile(uploads) if uploads else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a refused request; hand on any other with its body counted."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or self._is_upload(scope):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
@@ -47,6 +52,11 @@ class BodyLimits:
                 await problem_response(_wrong_type(given, allowed), scope["path"])(scope, receive, send)
                 return
         await self._app(scope, self._counted(receive), send)
+
+    def _is_upload(self, scope: Scope) -> bool:
+        if self._uploads is None or scope["method"] != "POST":
+            return False
+        return self._uploads.fullmatch(scope["path"]) is not None
 
     def _allowed(self, path: str) -> tuple[str, ...]:
         is_form = bool(self._form_paths) and path.startswith(self._form_paths)

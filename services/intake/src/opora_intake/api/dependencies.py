@@ -21,6 +21,8 @@ from opora_chassis.http import (
     writes,
 )
 from opora_chassis.platform import Platform
+from opora_intake.attachments.clamd import Clamd
+from opora_intake.attachments.storage import Directory
 from opora_intake.domain import (
     BadValue,
     ImpossibleTime,
@@ -30,11 +32,13 @@ from opora_intake.domain import (
     VersionConflict,
     matrix_with,
 )
+from opora_intake.domain.attachments import FileRules
 from opora_intake.domain.calls import ImpossibleCall
 from opora_intake.domain.customer import ContractEndsEarly
 from opora_intake.domain.history import OrdinalGap
 from opora_intake.domain.merging import AlreadyMerged, SameCustomer
 from opora_intake.domain.ticket import NUMBER
+from opora_intake.handlers.attachments import Files
 from opora_intake.handlers.case_settings import RulesInForce
 from opora_intake.handlers.errors import FutureStatement, Unknown, UnknownReference
 from opora_intake.settings import IntakeSettings
@@ -57,6 +61,20 @@ def rules_of(platform: Platform) -> RulesInForce:
         matrix = matrix_with(cast("IntakeSettings", platform.settings).priority_matrix)
         _in_force[platform.database] = RulesInForce(matrix)
     return _in_force[platform.database]
+
+
+def files_of(platform: Platform) -> Files | None:
+    """Where files are kept as the settings have it; None where no directory is set."""
+    settings = cast("IntakeSettings", platform.settings)
+    if settings.intake_files_directory is None:
+        return None
+    return Files(
+        Directory(settings.intake_files_directory),
+        None if settings.intake_clamd is None else Clamd(settings.intake_clamd),
+        FileRules(
+            settings.intake_file_most_bytes, settings.intake_ticket_files_most_bytes, settings.intake_ticket_most_files
+        ),
+    )
 
 
 def _rules(platform: PlatformDependency) -> RulesInForce:

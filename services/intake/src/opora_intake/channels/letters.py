@@ -15,6 +15,7 @@ from opora_chassis.errors import is_transient
 from opora_intake.channels import leased
 from opora_intake.channels.leased import MOST_ATTEMPTS, Tray
 from opora_intake.domain.letters import LetterOutcome
+from opora_intake.handlers.attachments import Files, keep_letter_files
 from opora_intake.handlers.letters import LetterRules, handle_letter
 from opora_intake.mail.confined import Reader, ReaderUnavailable
 from opora_intake.mail.letter import Reading
@@ -42,6 +43,7 @@ class LetterDesk:
     instance: str | None
     readers: int
     woken: asyncio.Event
+    files: Files | None = None
 
     @property
     def tray(self) -> Tray[KeptLetter]:
@@ -91,9 +93,12 @@ async def attempt(of: LetterDesk, claimed: KeptLetter, read: Read) -> None:
     fails otherwise is tried again with growing pauses, and is quarantined after `MOST_ATTEMPTS`.
     """
     try:
-        reading = await _reading(of, claimed, read)
+        raw = await store.raw_letter(of.database, claimed.id) or b""
+        reading = await _reading(raw, claimed, read)
+        # Durable before a row names them; what a failure leaves behind is swept.
+        brought = await keep_letter_files(of.files, raw, claimed.id, reading)
         async with of.database.transaction() as tx:
-            outcome = await handle_letter(tx, claimed, reading, of.rules)
+            outcome = await handle_letter(tx, claimed, reading, of.rules, brought)
     except Exception as error:  # noqa: BLE001  whatever it is, it is this letter's alone
         await leased.put_back(of.tray, claimed, error)
     else:
@@ -109,11 +114,10 @@ async def _claim_next(tx: Transaction, lease_ends_at: datetime) -> KeptLetter | 
     return claimed[0] if claimed else None
 
 
-async def _reading(of: LetterDesk, claimed: KeptLetter, read: Read) -> Reading | str:
+async def _reading(raw: bytes, claimed: KeptLetter, read: Read) -> Reading | str:
     if claimed.attempts > MOST_ATTEMPTS:
         return f"Given up after {MOST_ATTEMPTS} attempts: {claimed.reason or 'each ended without a word'}"
-    raw = await store.raw_letter(of.database, claimed.id)
-    return await read(raw or b"", claimed.envelope_from)
+    return await read(raw, claimed.envelope_from)
 
 
 def _passes(error: Exception) -> bool:

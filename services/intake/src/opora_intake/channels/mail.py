@@ -16,6 +16,8 @@ from opora_intake.channels.letters import LetterDesk, look_at_letters
 from opora_intake.channels.listener import Door, listen
 from opora_intake.channels.mailboxes import MailboxPoll, look_at_mailboxes
 from opora_intake.channels.recipients import Recipients
+from opora_intake.domain.floods import FloodRules
+from opora_intake.handlers.attachments import Files
 from opora_intake.handlers.letters import LetterRules
 from opora_intake.settings import IntakeSettings
 
@@ -25,6 +27,7 @@ class MailChannel:
     """What the role `timers` runs where mail addresses or mailboxes are set."""
 
     platform: Platform
+    files: Files | None = None
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -64,15 +67,18 @@ class MailChannel:
 
     def desk(self) -> LetterDesk:
         """Who handles the letters."""
+        settings = self.settings
+        floods = FloodRules(settings.intake_mail_most_opened_an_hour, settings.intake_mail_most_appended_an_hour)
         # Without keys of its own the installation has made no token: none that comes can be true.
         keys = self.settings.token_keys or TokenKeys("a", {"a": secrets.token_bytes(32)})
         return LetterDesk(
             database=self.platform.database,
             clock=self.platform.clock,
-            rules=LetterRules(keys, rules_of(self.platform), self._recipients.accepts, self.settings.mail_servers),
+            rules=LetterRules(keys, rules_of(self.platform), self._recipients.accepts, settings.mail_servers, floods),
             instance=self.settings.intake_mail_instance,
             readers=self.settings.intake_mail_readers,
             woken=self.woken,
+            files=self.files,
         )
 
     @property

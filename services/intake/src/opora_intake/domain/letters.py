@@ -45,6 +45,8 @@ class LetterOutcome(StrEnum):
     SET_ASIDE = "set_aside"
     """A machine's answer, or a letter of our own that came back: kept, and nobody is bothered."""
     UNREADABLE = "unreadable"
+    FLOOD = "flood"
+    """One of too many of its sender within an hour: kept in quarantine, and somebody is told once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,19 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from opora_chassis.database import Transaction
 from opora_chassis.identifiers import new_id
 from opora_contracts.mail_threads import Thread, TokenKeys, thread_of
+from opora_contracts.vocabulary import Channel
 from opora_intake.domain import RuleBroken, Ticket
 from opora_intake.domain.commands import Note, Open, Watch
 from opora_intake.domain.details import MOST_WATCHERS
+from opora_intake.domain.floods import WINDOW, FloodRules, flood, is_told
 from opora_intake.domain.letters import Append, Begin, Known, LetterOutcome, Route, SetAside, begin, quarantine, route
+from opora_intake.handlers.attachments import Brought, attach_letter_files
 from opora_intake.handlers.case_settings import RulesInForce
 from opora_intake.handlers.customers import Asked, gather_circle
 from opora_intake.handlers.tickets import command_ticket, create_tickets
@@ -38,6 +41,7 @@ class LetterRules:
     """Whether letters to an address come to us: such an address never watches a ticket."""
     servers: frozenset[str] | None = None
     """See `domain.letters.route`."""
+    floods: FloodRules = field(default_factory=FloodRules)
 
 
 async def take_in(
@@ -65,12 +69,16 @@ async def take_in(
 
 
 async def handle_letter(
-    tx: Transaction, claimed: KeptLetter, reading: Reading | str, rules: LetterRules
+    tx: Transaction,
+    claimed: KeptLetter,
+    reading: Reading | str,
+    rules: LetterRules,
+    brought: Brought | None = None,
 ) -> LetterOutcome | None:
     """Do what is to be done about a letter, once; None when another worker has it or had it.
 
-    `reading` is the reason as text when the letter could be read but not handled. Ticket, facts, note and the letter's
-    outcome become durable together.
+    `reading` is the reason as text when the letter could be read but not handled. Ticket, facts, note, the files that
+    came (kept already) and the letter's outcome become durable together.
     """
     letter = await store.lock_letter(tx, claimed.id)
     if letter is None or letter.state != "received" or letter.attempts != claimed.attempts:
@@ -88,8 +96,19 @@ async def handle_letter(
             reason = str(reading)
         case Letter():
             outcome, reason, ticket_id = await _answer(tx, letter, reading, rules)
-    state = "quarantined" if outcome is LetterOutcome.UNREADABLE else "handled"
-    await store.save_outcome(tx, letter.id, state=state, outcome=outcome, reason=reason, ticket_id=ticket_id)
+    if brought is not None and ticket_id is not None and outcome is not LetterOutcome.FLOOD:
+        is_reply = outcome in (LetterOutcome.REPLIED, LetterOutcome.NOTED)
+        await attach_letter_files(tx, ticket_id, letter.id, brought, is_reply=is_reply)
+    state = "quarantined" if outcome in (LetterOutcome.UNREADABLE, LetterOutcome.FLOOD) else "handled"
+    await store.save_outcome(
+        tx,
+        letter.id,
+        state=state,
+        outcome=outcome,
+        reason=reason,
+        ticket_id=ticket_id,
+        sender=_sender_of(reading) if isinstance(reading, Letter) else None,
+    )
     return outcome
 
 
@@ -105,6 +124,14 @@ async def _answer(
     )
     known = await _known(tx, thread)
     decided = route(letter, thread, known, letter_id=kept.id, servers=rules.servers)
+    sender = _sender_of(letter)
+    if sender is not None and not isinstance(decided, SetAside):
+        ticket_id = decided.ticket_id if isinstance(decided, Append) else None
+        recent = await store.recent_of_sender(tx, sender, ticket_id, tx.now - WINDOW)
+        reason = flood(decided, recent, rules.floods)
+        if reason is not None:
+            told = ticket_id if is_told(recent) else await _tell_of_flood(tx, ticket_id, sender, reason, rules)
+            return LetterOutcome.FLOOD, reason, told
     try:
         return await _follow(tx, decided, rules)
     except RuleBroken as refusal:
@@ -112,6 +139,29 @@ async def _answer(
         if not isinstance(decided, Append):
             raise
         return await _follow(tx, begin(letter, thread, known, letter_id=kept.id, refused=str(refusal)), rules)
+
+
+def _sender_of(letter: Letter) -> str | None:
+    """By which letters are counted: the address that From names, whoever wrote it."""
+    return None if letter.sender is None else letter.sender.address.lower()
+
+
+async def _tell_of_flood(
+    tx: Transaction, ticket_id: UUID | None, sender: str, reason: str, rules: LetterRules
+) -> UUID | None:
+    """Say it once: by a note on the ticket, or by a ticket without requester, which nothing answers."""
+    note = Note(
+        body=f"{reason}. Further letters of {sender} are kept and not followed:"
+        " GET /v1/letters?outcome=flood. Two mail systems may be answering each other."
+    )
+    if ticket_id is None:
+        opening = Open(title="Too many letters of one sender", channel=Channel.EMAIL)
+        (ticket,) = await create_tickets(tx, [Asked(opening, _SELF)], rules=rules.case)
+        if isinstance(ticket, RuleBroken):
+            raise ticket
+        ticket_id = ticket.id
+    await command_ticket(tx, ticket_id, note, _SELF, rules.case)
+    return ticket_id
 
 
 async def _known(tx: Transaction, thread: Thread) -> Known:

@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from opora_chassis.database import Transaction
+from opora_intake.domain.floods import Recent
 from opora_intake.store.rows import Reader, rows_json
 
 _KEPT = (
@@ -129,19 +130,45 @@ async def lock_letter(tx: Transaction, letter_id: UUID) -> KeptLetter | None:
 
 
 async def save_outcome(
-    tx: Transaction, letter_id: UUID, *, state: str, outcome: str, reason: str | None, ticket_id: UUID | None
+    tx: Transaction,
+    letter_id: UUID,
+    *,
+    state: str,
+    outcome: str,
+    reason: str | None,
+    ticket_id: UUID | None,
+    sender: str | None = None,
 ) -> None:
     """What became of a letter that this transaction has locked; nobody looks at it again."""
     await tx.execute(
-        "update letters set state = $2, outcome = $3, reason = $4, ticket_id = $5, handled_at = $6, due_at = null"
-        " where id = $1",
+        "update letters set state = $2, outcome = $3, reason = $4, ticket_id = $5, handled_at = $6, due_at = null,"
+        " sender = $7 where id = $1",
         letter_id,
         state,
         outcome,
         reason,
         ticket_id,
         tx.now,
+        sender,
     )
+
+
+async def recent_of_sender(tx: Transaction, sender: str, ticket_id: UUID | None, since: datetime) -> Recent:
+    """What the sender's letters became since then; others of the same sender wait until this transaction ends.
+
+    Plan: a range of the index letters_of_sender, as long as the flood is.
+    """
+    await tx.execute("select pg_advisory_xact_lock(hashtextextended('letters of ' || $1, 0))", sender)
+    row = await tx.fetchrow(
+        "select count(*) filter (where outcome in ('opened', 'unverified')) as opened,"
+        " count(*) filter (where outcome in ('replied', 'noted') and ticket_id = $2) as appended,"
+        " count(*) filter (where outcome = 'flood' and ($2::uuid is null or ticket_id = $2)) as flooded"
+        " from letters where sender = $1 and handled_at > $3",
+        sender,
+        ticket_id,
+        since,
+    )
+    return Recent(0, 0, 0) if row is None else Recent(**row)
 
 
 async def put_off(

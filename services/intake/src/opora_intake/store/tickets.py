@@ -1,6 +1,6 @@
 """Tickets, their messages and their timeline."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -203,6 +203,8 @@ _CONDITIONS = {
     "unassigned": "(assignee is null) = ${}",
     "group": '"group" = ${}',
     "requester_id": "requester_id = ${}",
+    "requester_ids": "requester_id = any(${}::uuid[])",
+    "number": "number = ${}",
     "organization_id": "organization_id = ${}",
     "product": "product = ${}",
     # Plan: tickets_by_tag, which holds tickets that have tags.
@@ -229,18 +231,28 @@ async def list_tickets(
 
     Plan: a backward scan of `tickets_open`, of an owner's index, or of the number's, whichever filter narrows most.
     """
-    conditions: list[str] = []
-    arguments: list[Any] = []
-    if open_only is not None:
-        conditions.append("step <> 'closed'" if open_only else "step = 'closed'")
-    for name, value in filters.items():
-        arguments.append(f"{_like_escaped(str(value).lower())}%" if name == "title_prefix" else value)
-        conditions.append(_CONDITIONS[name].format(len(arguments)))
-    where = f"where {' and '.join(conditions)}" if conditions else ""
+    where, arguments = matching({**filters, "open_only": open_only})
     rows = await reader.fetch(
         f"select {COLUMNS} from tickets {where} order by number desc limit ${len(arguments) + 1}", *arguments, limit
     )
     return [ticket_of(row) for row in rows]
+
+
+def matching(filters: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """The condition on `tickets` that all filters make, with its arguments from $1 on; empty without a filter.
+
+    `open_only` is True, False or None; every other filter has a value.
+    """
+    conditions: list[str] = []
+    arguments: list[Any] = []
+    for name, value in filters.items():
+        if name == "open_only":
+            if value is not None:
+                conditions.append("step <> 'closed'" if value else "step = 'closed'")
+            continue
+        arguments.append(f"{_like_escaped(str(value).lower())}%" if name == "title_prefix" else value)
+        conditions.append(_CONDITIONS[name].format(len(arguments)))
+    return (f"where {' and '.join(conditions)}" if conditions else ""), arguments
 
 
 def _like_escaped(text: str) -> str:
