@@ -15,6 +15,7 @@ from opora_intake.domain.customer_files import (
     FileFormat,
     FileLimits,
     Place,
+    ReadRow,
     RefusedRow,
     customers_text,
     header_text,
@@ -26,10 +27,11 @@ from opora_intake.domain.customer_import import Register
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LIMITS = FileLimits()
-CELLS = st.text(st.characters(exclude_characters="\x00", exclude_categories=("Cs",)), max_size=12)
-NAMES = st.text(
-    st.characters(exclude_characters="\x00", exclude_categories=("Cs",)), min_size=1, max_size=30
-) | st.builds(str.__add__, st.sampled_from(["=", "+", "-", "@", "\t", "\r", "'", "'=", "''+"]), CELLS)
+CHARACTERS = st.characters(exclude_characters="\x00", codec="utf-8")
+CELLS = st.text(CHARACTERS, max_size=12)
+NAMES = st.text(CHARACTERS, min_size=1, max_size=30) | st.builds(
+    str.__add__, st.sampled_from(["=", "+", "-", "@", "\t", "\r", "'", "'=", "''+"]), CELLS
+)
 LOCAL_PARTS = st.sampled_from(["anna", '"a;b"', '"a,b"', "a+b", "ΝΙΚΟΣ", "=cmd", "-x"])
 PHONES = st.lists(st.sampled_from(["+4930901820", "+16502530000", "+442079460958"]), unique=True, max_size=3)
 
@@ -64,9 +66,9 @@ def register_of(known: list[Customer]) -> Register:
     )
 
 
-def read_all(file_format: FileFormat, text: str, size: int, limits: FileLimits = LIMITS) -> list[object]:
+def read_all(file_format: FileFormat, text: str, size: int, limits: FileLimits = LIMITS) -> list[ReadRow | RefusedRow]:
     """Everything that a file holds, read in pieces of so many characters."""
-    place, found = Place(), list[object]()
+    place, found = Place(), list[ReadRow | RefusedRow]()
     for start in range(0, len(text), size):
         rows, place = read_piece(
             file_format, place, text[start : start + size], last=start + size >= len(text), limits=limits
@@ -140,14 +142,14 @@ def test_an_open_quote_costs_its_own_row_alone() -> None:
 def test_a_line_without_end_is_refused_without_being_kept() -> None:
     """Its rest is dropped as it comes; the line behind it is read."""
     limits = FileLimits(longest_row=50)
-    place, found = Place(), list[object]()
+    place, found = Place(), list[ReadRow | RefusedRow]()
     for piece in ["name,emails\n", "A" * 60, "A" * 60, 'A"', "A\nB,b@example.com\n"]:
         rows, place = read_piece(FileFormat.CSV, place, piece, last=False, limits=limits)
         found += rows
         assert len(place.carried) <= 60
     assert isinstance(found[0], RefusedRow)
     assert found[0].line == 2
-    assert [(line, row.name) for line, row in found[1:]] == [(3, "B")]  # type: ignore[misc,has-type]
+    assert [(row[0], row[1].name) for row in found[1:] if isinstance(row, tuple)] == [(3, "B")]
 
 
 def test_a_row_of_a_merged_customer_is_refused() -> None:

@@ -98,7 +98,7 @@ async def test_an_import_goes_on_where_it_was_cut_off(desk: Any) -> None:
     mark = uuid4().hex
     one = await opened(desk)
     path = f"/customer-imports/{one['id']}/pieces"
-    first = {"offset": 0, "text": f"name,emails\nÄ,a.{mark}@example.com\nB,b."}
+    first: dict[str, Any] = {"offset": 0, "text": f"name,emails\nÄ,a.{mark}@example.com\nB,b."}
     taken = await desk.post(path, first)
     assert taken == await desk.post(path, first)
     assert taken["registered"] == 1
