@@ -190,7 +190,8 @@ async def test_the_running_service_accepts_the_example(services: Stack, operatio
     """Each example of a request is carried out by the real service, and the answer is of the documented shape."""
     async with services.client(operation.service) as client:
         path = await placed(client, operation)
-        answer = await client.request(operation.method, path, json=operation.bodies[example])
+        body = await addressed(client, operation, path, operation.bodies[example])
+        answer = await client.request(operation.method, path, json=body)
     assert answer.status_code == int(operation.success), answer.text
     assert broken_rules(operation.schema("responses", operation.success, "content", JSON), answer.json()) == []
 
@@ -235,6 +236,20 @@ async def placed(client: httpx.AsyncClient, operation: Operation) -> str:
             identifier = (await client.post(collection, json=body)).json()["id"]
             return path.replace(parameter, identifier)
     return path.replace("{agent_id}", "anna").replace("{name}", "platform")
+
+
+async def addressed(client: httpx.AsyncClient, operation: Operation, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The body, naming another ticket or a message of this one where the example names those of its story."""
+    if operation.name == "split":
+        ticket = path.removesuffix("/split")
+        written = [await client.post(f"{ticket}/notes", json={"body": text}) for text in ("stays", "goes")]
+        return {**body, "messages": [written[-1].json()["message_id"]]}
+    for member in {"ticket", "into"} & body.keys() if operation.name in {"link", "unlink", "merge"} else ():
+        other = (await client.post("/tickets", json={"title": "Certificates are not renewed"})).json()["number"]
+        body = {**body, member: other}
+        if operation.name == "unlink":
+            assert (await client.post(path.replace("/unlink", "/link"), json=body)).status_code == 200
+    return body
 
 
 def refused_requests(operation: Operation) -> Iterator[tuple[str, dict[str, Any]]]:

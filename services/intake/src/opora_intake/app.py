@@ -8,7 +8,7 @@ from opora_chassis.platform import Platform
 from opora_chassis.service import Parts, Service
 from opora_contracts.requests import TicketReplySubmitted, TicketSubmitted
 from opora_contracts.topics import REQUESTS
-from opora_intake.api import case_settings, customers, details, imports, letters, tickets
+from opora_intake.api import case_settings, customers, details, imports, letters, links, tickets
 from opora_intake.api.dependencies import rules_of
 from opora_intake.api.openings import opening_routes
 from opora_intake.channels.mail import MailChannel
@@ -25,6 +25,7 @@ def compose(platform: Platform) -> Parts:
             opening_routes(platform),
             tickets.router,
             details.router,
+            links.router,
             case_settings.router,
             imports.router,
             letters.router,

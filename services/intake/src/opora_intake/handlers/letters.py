@@ -14,6 +14,7 @@ from opora_intake.domain.details import MOST_WATCHERS
 from opora_intake.domain.letters import Append, Begin, Known, LetterOutcome, Route, SetAside, begin, quarantine, route
 from opora_intake.handlers.case_settings import RulesInForce
 from opora_intake.handlers.customers import Asked, gather_circle
+from opora_intake.handlers.links import follow_merges
 from opora_intake.handlers.tickets import command_ticket, create_tickets
 from opora_intake.mail.addresses import Address
 from opora_intake.mail.identity import identity_of
@@ -113,9 +114,13 @@ async def _answer(
 
 
 async def _known(tx: Transaction, thread: Thread) -> Known:
-    """What exists of what the letter claims; a hint counts when it names a ticket that exists."""
+    """What exists of what the letter claims; a hint counts when it names a ticket that exists.
+
+    A thread goes on where its ticket was merged into.
+    """
     if thread.claim is not None:
-        claimed = await ticket_store.find_ticket(tx, thread.claim.ticket_number)
+        named = await ticket_store.find_ticket(tx, thread.claim.ticket_number)
+        claimed = None if named is None else await follow_merges(tx, named.id)
         customers = await customer_store.customers_by_id(tx, [thread.claim.participant_id])
         return Known(claimed=claimed, participant=customers.get(thread.claim.participant_id))
     for number in thread.ticket_numbers[:_MOST_HINTS]:

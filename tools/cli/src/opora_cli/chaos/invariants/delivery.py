@@ -21,7 +21,10 @@ from opora_contracts.sla import (
 from opora_contracts.topics import PROGRESS, REQUESTS, SLA, TICKETS
 
 _FACT_TOPICS = [topic for topic in TOPICS if topic not in {REQUESTS, PROGRESS}]
-_MOVE_NO_CLOCK = frozenset({"ticket.diagnosed", "ticket.planned", "ticket.verified", "ticket.noted", "ticket.updated"})
+_MOVE_NO_CLOCK = frozenset(
+    f"ticket.{fact}"
+    for fact in ("diagnosed", "planned", "verified", "noted", "updated", "linked", "unlinked", "merged")
+)
 """What sla has no need to keep."""
 
 
