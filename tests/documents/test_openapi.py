@@ -195,7 +195,7 @@ async def test_the_running_service_accepts_the_example(services: Stack, operatio
     """Each example of a request is carried out by the real service, and the answer is of the documented shape."""
     async with services.client(operation.service) as client:
         path = await placed(client, operation)
-        body = await sent(client, operation, example)
+        body = await addressed(client, operation, path, operation.bodies[example])
         answer = await client.request(operation.method, path, json=body)
     assert answer.status_code == int(operation.success), answer.text
     assert broken_rules(operation.schema("responses", operation.success, "content", JSON), answer.json()) == []
@@ -256,12 +256,20 @@ async def placed(client: httpx.AsyncClient, operation: Operation) -> str:
     return path.replace("{agent_id}", "anna").replace("{name}", "platform")
 
 
-async def sent(client: httpx.AsyncClient, operation: Operation, example: str) -> Any:
-    """The example's body; where it names a thing that must exist, that thing is made."""
-    body = operation.bodies[example]
-    if operation.name != "post_merge":
-        return body
-    return {**body, "into": (await client.post("/customers", json={"name": "Somebody else"})).json()["id"]}
+async def addressed(client: httpx.AsyncClient, operation: Operation, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The body, naming what exists (a ticket, a customer, a message) where the example names what its story tells of."""
+    if operation.name == "split":
+        ticket = path.removesuffix("/split")
+        written = [await client.post(f"{ticket}/notes", json={"body": text}) for text in ("stays", "goes")]
+        return {**body, "messages": [written[-1].json()["message_id"]]}
+    if operation.name == "post_merge":
+        return {**body, "into": (await client.post("/customers", json={"name": "Somebody else"})).json()["id"]}
+    for member in {"ticket", "into"} & body.keys() if operation.name in {"link", "unlink", "merge"} else ():
+        other = (await client.post("/tickets", json={"title": "Certificates are not renewed"})).json()["number"]
+        body = {**body, member: other}
+        if operation.name == "unlink":
+            assert (await client.post(path.replace("/unlink", "/link"), json=body)).status_code == 200
+    return body
 
 
 def refused_requests(operation: Operation) -> Iterator[tuple[str, dict[str, Any]]]:

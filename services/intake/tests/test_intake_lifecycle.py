@@ -64,8 +64,8 @@ EVERY_COMMAND: dict[str, Command] = {
     "set_fields": commands.SetFields(values={"affected": 40}),
 }
 
-ALWAYS = {"note", "tag", "untag", "unwatch"}
-OPEN = ALWAYS | {"assign", "reply", "update", "close", "watch", "set_fields"}
+ALWAYS = {"note", "tag", "untag", "unwatch", "link", "unlink"}
+OPEN = ALWAYS | {"assign", "reply", "update", "close", "watch", "set_fields", "merge", "split"}
 RULES = CaseRules(fields=(FieldDefinition(name="affected", label="Affected", type=FieldType.NUMBER),))
 POSSIBLE = {
     Step.RECEIVED: OPEN | {"assess", "diagnose", "plan", "resolve", "hold"},

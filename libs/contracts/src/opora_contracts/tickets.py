@@ -7,7 +7,17 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from opora_contracts.fact import Fact, Identifier, Instant, Language, ShortText, Title
-from opora_contracts.vocabulary import AuthorKind, Channel, Kind, Level, Priority, Profile, ResolutionCode, WaitingOn
+from opora_contracts.vocabulary import (
+    AuthorKind,
+    Channel,
+    Kind,
+    Level,
+    Priority,
+    Profile,
+    Relation,
+    ResolutionCode,
+    WaitingOn,
+)
 
 Cycle = Annotated[int, Field(ge=1)]
 
@@ -184,3 +194,28 @@ class TicketUpdated(TicketFact, event_type="ticket.updated"):
     """Fields of the installation's own that changed, as far as they are published; an empty list: only others did."""
     profile: Profile | None = None
     """The profile of the cycle from here on, when another kind changed it."""
+
+
+class TicketLinked(TicketFact, event_type="ticket.linked"):
+    """The ticket and another one belong together; each of them tells so, as it sees it."""
+
+    relation: Relation
+    other_id: UUID
+    other_number: Identifier
+    messages: Annotated[int, Field(ge=1)] | None = None
+    """How many messages went from one to the other, when one was split off."""
+
+
+class TicketUnlinked(TicketFact, event_type="ticket.unlinked"):
+    """The ticket and another one do not belong together in this way any more."""
+
+    relation: Relation
+    other_id: UUID
+    other_number: Identifier
+
+
+class TicketMerged(TicketFact, event_type="ticket.merged"):
+    """Another ticket goes on for this one; `ticket.closed` as a duplicate follows."""
+
+    into_id: UUID
+    into_number: Identifier

@@ -65,6 +65,22 @@ class Profile(StrEnum):
     """Steps on the way to the resolution may be skipped."""
 
 
+class Relation(StrEnum):
+    """How a ticket and another one belong together, as the ticket sees it."""
+
+    DUPLICATE_OF = "duplicate_of"
+    DUPLICATED_BY = "duplicated_by"
+    RELATED_TO = "related_to"
+    CAUSED_BY = "caused_by"
+    CAUSE_OF = "cause_of"
+    PARENT_OF = "parent_of"
+    CHILD_OF = "child_of"
+    SPLIT_FROM = "split_from"
+    SPLIT_INTO = "split_into"
+    CONTINUES = "continues"
+    CONTINUED_BY = "continued_by"
+
+
 class WaitingOn(StrEnum):
     """Whom a ticket on hold waits for."""
 

@@ -37,7 +37,7 @@ async def test_a_ticket_goes_its_whole_way(desk: Any) -> None:
     assert (closed["step"], closed["version"], closed["allowed"]) == (
         "closed",
         11,
-        ["reopen", "note", "tag", "untag", "unwatch"],
+        ["reopen", "note", "tag", "untag", "unwatch", "link", "unlink"],
     )
     facts = await desk.published(TICKETS.name, ticket["id"], 11)
     names = "created assessed assigned diagnosed planned held resumed replied resolved verified closed"
@@ -100,6 +100,10 @@ async def test_a_refused_transition_says_what_is_allowed(desk: Any) -> None:
         "watch",
         "unwatch",
         "set_fields",
+        "link",
+        "unlink",
+        "merge",
+        "split",
     ]
     assert (await desk.get(f"/tickets/{ticket['id']}"))["version"] == 1
 

@@ -22,7 +22,13 @@ def ticket(base: Json, **changes: Any) -> Json:
     """The ticket after a change, with the actions that are then possible."""
     changed = base | changes
     step, is_waiting = Step(changed["step"]), changed["waiting_on"] is not None
-    actions = [action for action, steps in ALLOWED.items() if step in steps and (action != "resume" or is_waiting)]
+    actions = [
+        action
+        for action, steps in ALLOWED.items()
+        if step in steps
+        and (action != "resume" or is_waiting)
+        and (action != "reopen" or changed["merged_into"] is None)
+    ]
     return changed | {"allowed": actions}
 
 
@@ -57,6 +63,7 @@ TICKET = ticket(
         "external_source": None,
         "external_id": None,
         "import_id": None,
+        "merged_into": None,
         "cycle": 1,
         "resolution_code": None,
         "cause": None,

@@ -1,5 +1,6 @@
 """Tickets over HTTP."""
 
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -39,7 +40,7 @@ from opora_intake.api.views import (
 )
 from opora_intake.domain import commands
 from opora_intake.store import customers as customer_store
-from opora_intake.store import steps
+from opora_intake.store import links, steps
 from opora_intake.store import tickets as store
 
 router = APIRouter(prefix="/v1", tags=["tickets"])
@@ -159,14 +160,15 @@ async def get_messages(
     limit: Limit = 50,
     cursor: str | None = None,
 ) -> Page[MessageView]:
-    """What was written on the ticket, public and internal, oldest first."""
-    position = decode_cursor(cursor, after=int) or {"after": 0}
+    """What was written on the ticket and on those merged into it, public and internal, oldest first."""
+    position = decode_cursor(cursor, written_at=datetime, id=UUID)
+    after = None if position is None else (position["written_at"], position["id"])
     found = await found_ticket(platform, ticket)
-    messages = await store.messages_of(platform.database, found.id, limit=limit + 1, **position)
+    messages = await links.shown_messages(platform.database, found.id, after=after, limit=limit + 1)
     return page_of(
         [MessageView.model_validate(message) for message in messages],
         limit,
-        lambda message: {"after": message.sequence},
+        lambda message: {"written_at": message.written_at, "id": message.id},
     )
 
 

@@ -66,6 +66,8 @@ class TicketView(View):
     external_id: str | None
     import_id: UUID | None
     """The import of history to which the ticket still belongs."""
+    merged_into: UUID | None
+    """The ticket that goes on for this one."""
     cycle: int
     resolution_code: ResolutionCode | None
     cause: str | None

@@ -1,7 +1,7 @@
 """What can be asked of a ticket. The same commands arrive over HTTP, from Kafka and from an import of history."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal, TypeAlias
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -13,6 +13,7 @@ from opora_contracts.vocabulary import (
     Kind,
     Level,
     Priority,
+    Relation,
     ResolutionCode,
     WaitingOn,
 )
@@ -38,6 +39,18 @@ Watcher = Annotated[
 """`agent:anna`, or `customer:` and the customer's id."""
 FieldValues = Annotated[dict[FieldName, Given | None], Field(max_length=MOST_FIELDS)]
 """Values of the installation's own fields by name; null takes one away."""
+TicketName = Annotated[str, StringConstraints(min_length=1, max_length=40)]
+"""An id, or a number such as OP-1042."""
+SpokenRelation: TypeAlias = Literal[
+    Relation.DUPLICATE_OF,
+    Relation.DUPLICATED_BY,
+    Relation.RELATED_TO,
+    Relation.CAUSED_BY,
+    Relation.CAUSE_OF,
+    Relation.PARENT_OF,
+    Relation.CHILD_OF,
+]
+"""What can be said by hand."""
 _AT_ONCE = Field(min_length=1, max_length=30)
 
 EmailAddress = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=200)]
@@ -270,6 +283,46 @@ class SetFields(Command):
     values: FieldValues
 
 
+class Link(Command):
+    """Say how the ticket and another one belong together. Both ends tell of it."""
+
+    action: ClassVar[str] = "link"
+
+    relation: SpokenRelation
+    ticket: TicketName
+    """The other ticket."""
+
+
+class Unlink(Command):
+    """Take a link back, from either end."""
+
+    action: ClassVar[str] = "unlink"
+
+    relation: SpokenRelation
+    ticket: TicketName
+
+
+class Merge(Command):
+    """End the ticket as a duplicate; the other one goes on for both and shows the messages of both."""
+
+    action: ClassVar[str] = "merge"
+
+    into: TicketName
+
+
+class Split(Command):
+    """Let some messages be a ticket of their own."""
+
+    action: ClassVar[str] = "split"
+
+    messages: Annotated[tuple[UUID, ...], Field(min_length=1, max_length=500)]
+    """Which; at least one must stay."""
+    title: Title | None = None
+    """Absent: the title of this ticket."""
+    kind: Kind | None = None
+    """Absent: the kind of this ticket."""
+
+
 ACTIONS: Mapping[str, type[Command]] = {
     command.action: command
     for command in (
@@ -293,4 +346,4 @@ ACTIONS: Mapping[str, type[Command]] = {
         SetFields,
     )
 }
-"""Every command to an existing ticket, by its verb."""
+"""Every command to an existing ticket alone, by its verb."""

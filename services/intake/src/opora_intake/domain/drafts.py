@@ -1,5 +1,6 @@
 """What every decider is given, and what it gives."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
@@ -8,6 +9,7 @@ from uuid import UUID
 from opora_contracts.tickets import TicketFact
 from opora_contracts.vocabulary import Kind, Profile
 from opora_intake.domain.rules import CaseRules
+from opora_intake.domain.ticket import Decision, RecordedFact, Ticket, evolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +33,12 @@ class Moment:
 
 Draft: TypeAlias = tuple[TicketFact, datetime]
 """A fact that is not numbered yet, and its time."""
+
+
+def recorded(ticket: Ticket, drafts: Sequence[Draft]) -> Decision:
+    """The ticket after these facts, and the facts with their numbers."""
+    facts: list[RecordedFact] = []
+    for data, time in drafts:
+        ticket = evolve(ticket, data, time)
+        facts.append(RecordedFact(data, ticket.version, time))
+    return Decision(ticket, tuple(facts))

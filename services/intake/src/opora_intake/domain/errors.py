@@ -79,6 +79,16 @@ class RecordMissing(BadValue):
 
 
 @dataclass
+class LinkRefused(RuleBroken):
+    """Two tickets cannot be put together in this way."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass
 class TooMany(BadValue):
     """A ticket takes no more of these."""
 

@@ -13,7 +13,7 @@ from opora_intake.domain.commands import Command, Open, Past
 from opora_intake.domain.customer import Customer, Organization
 from opora_intake.domain.deciders import DECIDERS, profile_after
 from opora_intake.domain.details import changed_fields, missing_fields, published_of, read_fields, tags_of, with_fields
-from opora_intake.domain.drafts import Draft, Moment
+from opora_intake.domain.drafts import Moment, recorded
 from opora_intake.domain.errors import FieldsMissing, ImpossibleTime, VersionConflict
 from opora_intake.domain.records import check_record, record_of
 from opora_intake.domain.rules import DEFAULT_RULES, CaseRules
@@ -24,7 +24,6 @@ from opora_intake.domain.ticket import (
     RecordedFact,
     Ticket,
     Visibility,
-    evolve,
     opened,
 )
 from opora_intake.domain.transitions import WITHOUT_RESOLVING, refused, steps_of
@@ -49,13 +48,14 @@ def decide(
     """
     if command.expected_version not in {None, ticket.version}:
         raise VersionConflict(command.expected_version or 0, ticket.version)
-    if ticket.step not in steps_of(command.action, ticket.profile):
+    is_gone = isinstance(command, commands.Reopen) and ticket.merged_into is not None
+    if is_gone or ticket.step not in steps_of(command.action, ticket.profile):
         raise refused(ticket, command)
     if not history:
         rules.check_lists(command)
     moment = Moment(now, history, message_id, actor, rules)
     time = _time_of(ticket, command, moment)
-    decided = _record(ticket, DECIDERS[command.action](ticket, command, time, moment))
+    decided = recorded(ticket, DECIDERS[command.action](ticket, command, time, moment))
     code = command.resolution_code or ticket.resolution_code if isinstance(command, commands.Close) else None
     check_record(command, profile_after(ticket, getattr(command, "kind", None), moment), code)
     is_solved = isinstance(command, commands.Resolve) and command.resolution_code not in WITHOUT_RESOLVING
@@ -156,15 +156,7 @@ def join_live(ticket: Ticket, now: datetime) -> Decision:
     """From here on the ticket of a closed import is judged by live time. Possible at every step, once."""
     if ticket.import_id is None:
         return Decision(ticket, ())
-    return _record(ticket, [(TicketUpdated(ticket_id=ticket.id, joined_live=True), max(now, ticket.last_time))])
-
-
-def _record(ticket: Ticket, drafts: list[Draft]) -> Decision:
-    facts: list[RecordedFact] = []
-    for data, time in drafts:
-        ticket = evolve(ticket, data, time)
-        facts.append(RecordedFact(data, ticket.version, time))
-    return Decision(ticket, tuple(facts))
+    return recorded(ticket, [(TicketUpdated(ticket_id=ticket.id, joined_live=True), max(now, ticket.last_time))])
 
 
 def _time_of(ticket: Ticket, command: Command, moment: Moment) -> datetime:

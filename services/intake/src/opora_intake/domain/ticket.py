@@ -16,6 +16,7 @@ from opora_contracts.tickets import (
     TicketDiagnosed,
     TicketFact,
     TicketHeld,
+    TicketMerged,
     TicketPlanned,
     TicketReopened,
     TicketResolved,
@@ -78,6 +79,8 @@ class Ticket:
     """How many entries of the import were applied; 0 for a live ticket."""
     profile: Profile
     """Under which the present cycle is worked: that of the ticket's kind when the cycle began."""
+    merged_into: UUID | None
+    """The ticket that goes on for this one, which is closed then."""
     step: Step
     step_changed_at: datetime
     waiting_on: WaitingOn | None
@@ -251,6 +254,10 @@ def _updated(_ticket: Ticket, fact: TicketUpdated, _time: datetime) -> dict[str,
     return changes
 
 
+def _merged(_ticket: Ticket, fact: TicketMerged, _time: datetime) -> dict[str, Any]:
+    return {"merged_into": fact.into_id}
+
+
 _CHANGES: dict[type[TicketFact], Any] = {
     TicketAssessed: _assessed,
     TicketAssigned: _assigned,
@@ -261,6 +268,7 @@ _CHANGES: dict[type[TicketFact], Any] = {
     TicketClosed: _closed,
     TicketReopened: _reopened,
     TicketHeld: _held,
+    TicketMerged: _merged,
     TicketResumed: _resumed,
     TicketUpdated: _updated,
 }
@@ -302,6 +310,7 @@ def opened(
         external_id=fact.external_id,
         import_id=import_id,
         import_ordinal=0 if import_id is None else 1,
+        merged_into=None,
         profile=fact.profile or Profile.LIGHT,
         step=Step.RECEIVED,
         step_changed_at=time,

@@ -36,6 +36,10 @@ ALLOWED: Mapping[str, frozenset[Step]] = {
     "watch": _NOT_CLOSED,
     "unwatch": frozenset(Step),
     "set_fields": _NOT_CLOSED,
+    "link": frozenset(Step),
+    "unlink": frozenset(Step),
+    "merge": _NOT_CLOSED,
+    "split": _NOT_CLOSED,
 }
 """For each action the steps at which the profile light allows it."""
 
@@ -60,13 +64,17 @@ def allowed_actions(ticket: Ticket) -> tuple[str, ...]:
     return tuple(
         action
         for action in ALLOWED
-        if ticket.step in steps_of(action, ticket.profile) and (action != "resume" or ticket.waiting_on is not None)
+        if ticket.step in steps_of(action, ticket.profile)
+        and (action != "resume" or ticket.waiting_on is not None)
+        and (action != "reopen" or ticket.merged_into is None)
     )
 
 
 def refused(ticket: Ticket, command: Command, hint: str = "") -> TransitionRefused:
     """Why the command is not possible where the ticket stands, and what is."""
-    if isinstance(command, commands.Reply):
+    if ticket.merged_into is not None:
+        hint = f"it was merged: go on with the ticket {ticket.merged_into}"
+    elif isinstance(command, commands.Reply):
         hint = "reopen it, or open a new ticket"
     return TransitionRefused(ticket.step, command.action, allowed_actions(ticket), hint)
 

@@ -17,6 +17,7 @@ from opora_intake.domain.letters import Append, Begin, Known, LetterOutcome, Rou
 from opora_intake.handlers.attachments import Brought, attach_letter_files
 from opora_intake.handlers.case_settings import RulesInForce
 from opora_intake.handlers.customers import Asked, gather_circle
+from opora_intake.handlers.links import follow_merges
 from opora_intake.handlers.tickets import command_ticket, create_tickets
 from opora_intake.mail.addresses import Address
 from opora_intake.mail.identity import identity_of
@@ -165,9 +166,13 @@ async def _tell_of_flood(
 
 
 async def _known(tx: Transaction, thread: Thread) -> Known:
-    """What exists of what the letter claims; a hint counts when it names a ticket that exists."""
+    """What exists of what the letter claims; a hint counts when it names a ticket that exists.
+
+    A thread goes on where its ticket was merged into.
+    """
     if thread.claim is not None:
-        claimed = await ticket_store.find_ticket(tx, thread.claim.ticket_number)
+        named = await ticket_store.find_ticket(tx, thread.claim.ticket_number)
+        claimed = None if named is None else await follow_merges(tx, named.id)
         # A participant who was merged meanwhile speaks as the one who it is now.
         survivors = await customer_store.survivors_of(tx, [thread.claim.participant_id])
         customers = await customer_store.customers_by_id(tx, survivors.values())

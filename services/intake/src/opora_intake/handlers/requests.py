@@ -19,6 +19,7 @@ from opora_intake.domain.ticket import NUMBER
 from opora_intake.handlers.case_settings import RulesInForce
 from opora_intake.handlers.customers import Asked, Circle, gather_circle
 from opora_intake.handlers.errors import AlreadySubmitted
+from opora_intake.handlers.links import follow_merges
 from opora_intake.handlers.record import Change, record_changes
 from opora_intake.handlers.tickets import join_history
 from opora_intake.store import tickets as store
@@ -110,6 +111,10 @@ def _open(
 
 async def _reply(desk: _Desk, tx: Transaction, event: ReplySubmitted, rules: CaseRules) -> list[Change]:
     ticket = _addressed(desk, event)
+    if ticket.merged_into is not None:
+        last = await follow_merges(tx, ticket.id)
+        # What this batch has decided on it already is not saved yet.
+        ticket = desk.by_number.get(last.number, last)
     joined = await join_history(tx, ticket)
     reply = Reply(
         body=event.data.body,

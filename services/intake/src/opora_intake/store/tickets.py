@@ -37,6 +37,7 @@ _TYPES = {
     "external_id": "text",
     "import_id": "uuid",
     "import_ordinal": "integer",
+    "merged_into": "uuid",
     "profile": "text",
     "step": "text",
     "step_changed_at": "timestamptz",
@@ -176,23 +177,12 @@ async def timeline_of(reader: Reader, ticket_id: UUID, *, after: int, limit: int
     )
 
 
-_MESSAGE = "id, ticket_id, visibility, author_kind, author, channel, body, written_at, sequence"
-
-
-async def messages_of(reader: Reader, ticket_id: UUID, *, after: int, limit: int) -> list[Message]:
-    """The ticket's messages after this sequence, in order."""
-    rows = await reader.fetch(
-        f"select {_MESSAGE} from messages where ticket_id = $1 and sequence > $2 order by sequence limit $3",
-        ticket_id,
-        after,
-        limit,
-    )
-    return [message_of(row) for row in rows]
+MESSAGE = "id, ticket_id, visibility, author_kind, author, channel, body, written_at, sequence"
 
 
 async def find_message(reader: Reader, message_id: UUID) -> Message | None:
     """One message."""
-    row = await reader.fetchrow(f"select {_MESSAGE} from messages where id = $1", message_id)
+    row = await reader.fetchrow(f"select {MESSAGE} from messages where id = $1", message_id)
     return None if row is None else message_of(row)
 
 

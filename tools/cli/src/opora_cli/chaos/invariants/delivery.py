@@ -31,7 +31,7 @@ from opora_contracts.sla import (
 from opora_contracts.topics import PROGRESS, REQUESTS, SLA, TICKETS
 
 _FACT_TOPICS = [topic for topic in TOPICS if topic not in {REQUESTS, PROGRESS}]
-_MOVE_NO_CLOCK = frozenset({"ticket.noted", "ticket.updated"})
+_MOVE_NO_CLOCK = frozenset(f"ticket.{fact}" for fact in ("noted", "updated", "linked", "unlinked", "merged"))
 """What sla has no need to keep."""
 _NOTED = (
     *(SlaBreached, SlaMet, SlaWarning, SlaEscalated),
