@@ -21,7 +21,7 @@ SERVICES = ("intake", "sla", "notify", "feedback")
 IMAGES = (*SERVICES, "cli", "edge", "prometheus")
 _CONTEXTS = {"edge": "deploy/edge", "prometheus": "deploy/prometheus"}
 ROLES_OF = {
-    "intake": ("serve", "consume", "relay"),
+    "intake": ("serve", "consume", "relay", "timers"),
     "sla": ("serve", "consume", "relay", "timers"),
     "notify": ("serve", "consume", "relay", "timers"),
     "feedback": ("serve", "consume", "relay", "timers"),
