@@ -257,7 +257,7 @@ async def placed(client: httpx.AsyncClient, operation: Operation) -> str:
 
 
 async def addressed(client: httpx.AsyncClient, operation: Operation, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """The body, naming what exists (a ticket, a customer, a message) where the example names what its story tells of."""
+    """The body, naming what exists (a ticket, a customer, a message) in place of what the example tells of."""
     if operation.name == "split":
         ticket = path.removesuffix("/split")
         written = [await client.post(f"{ticket}/notes", json={"body": text}) for text in ("stays", "goes")]

@@ -50,11 +50,11 @@ async def prometheus(
 ) -> AsyncIterator[Prometheus]:
     """Prometheus, once every target has answered it."""
     with running_prometheus(tmp_path_factory.mktemp("prometheus"), watched_platform, edge) as prometheus:
-        targets = sum(len(service.processes) for service in watched_platform.endpoints.services.values())
+        # The edge is one more.
+        targets = sum(len(service.processes) for service in watched_platform.endpoints.services.values()) + 1
 
         async def all_answer() -> bool:
             try:
-                # intake has no timers, so its process of that role is no target; the edge is one more.
                 return len(await prometheus.series("up == 1")) == targets
             except httpx.TransportError:
                 return False

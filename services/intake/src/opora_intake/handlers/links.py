@@ -29,6 +29,7 @@ from opora_intake.handlers.record import Change, record_changes
 from opora_intake.handlers.tickets import join_history
 from opora_intake.store import customers as customer_store
 from opora_intake.store import links as store
+from opora_intake.store import organizations as organization_store
 from opora_intake.store import tickets as ticket_store
 
 
@@ -93,7 +94,9 @@ async def split_ticket(
     moved = check_split(ticket, shown, command.messages)
     opening = opening_of_split(ticket, command, moved, in_force)
     people = await customer_store.customers_by_id(tx, [ticket.requester_id] if ticket.requester_id else [])
-    companies = await customer_store.organizations_by_id(tx, [ticket.organization_id] if ticket.organization_id else [])
+    companies = await organization_store.organizations_by_id(
+        tx, [ticket.organization_id] if ticket.organization_id else []
+    )
     (number,) = await ticket_store.next_numbers(tx, 1)
     opened = open_ticket(
         opening,
