@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from opora_notify.channels.email import Mailbag
 from opora_notify.domain.delivery import Delivered, Notification, Outcome, RetryPolicy
 from opora_notify.settings import settings_of
 from opora_notify.sources import Source, Sources
-from opora_notify.worker import Delivery, Send
+from opora_notify.worker import Delivery, Ended, Send
 
 Notify = Callable[..., AbstractAsyncContextManager[Any]]
 WITHOUT_TIMERS = frozenset({"serve", "consume", "relay"})
@@ -67,7 +67,7 @@ async def test_a_crash_between_sending_and_recording_sends_again_under_the_same_
         (entry,) = await post.notifications(ticket_id, "delivered")
         stop.set()
         await running
-        await worker.record(crashing, claimed, Delivered())
+        await worker.record(crashing, [Ended(claimed, Delivered())])
         await post.told(1)
         await mailbag.close()
     assert entry["attempts"] == 2
@@ -130,10 +130,10 @@ async def test_an_outage_while_recording_sends_nothing_twice(notify: Notify, mon
         sent.append(notification)
         return Delivered()
 
-    async def record(of: Delivery, notification: Notification, outcome: Outcome) -> None:
+    async def record(of: Delivery, attempts: Sequence[Ended]) -> None:
         if outages:
             raise outages.pop(0)
-        await really_record(of, notification, outcome)
+        await really_record(of, attempts)
 
     monkeypatch.setattr(worker, "record", record)
     async with notify(roles=WITHOUT_TIMERS) as post:
@@ -145,6 +145,42 @@ async def test_an_outage_while_recording_sends_nothing_twice(notify: Notify, mon
         stop.set()
         await running
     assert len(sent) == 1
+
+
+async def test_attempts_that_end_together_are_recorded_together(
+    notify: Notify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ends while others are written down shares the next transaction; a fault in one of them is its own."""
+    guilty: list[Notification] = []
+    groups: list[int] = []
+    all_sending, really_record = asyncio.Barrier(8), worker.record
+
+    async def send(notification: Notification) -> Outcome:
+        await all_sending.wait()
+        if not guilty:
+            guilty.append(notification)
+        return Delivered()
+
+    async def record(of: Delivery, attempts: Sequence[Ended]) -> None:
+        groups.append(len(attempts))
+        if any(ended.notification.notification_id == guilty[0].notification_id for ended in attempts):
+            raise LookupError("a bug")
+        await really_record(of, attempts)
+
+    monkeypatch.setattr(worker, "record", record)
+    async with notify(roles=WITHOUT_TIMERS) as post:
+        customer = await post.register()
+        tickets = [await post.open_ticket(customer.customer_id) for _ in range(8)]
+        for ticket_id in tickets:
+            await post.notifications(ticket_id, "pending")
+        stop = asyncio.Event()
+        running = asyncio.create_task(delivery(post, send, workers=8).run(stop))
+        await post.told(7)
+        stop.set()
+        await running
+        states = await post.database.fetch("select notification_id, state from notifications")
+    assert max(groups) > 1
+    assert {row["notification_id"] for row in states if row["state"] == "sending"} == {guilty[0].notification_id}
 
 
 async def test_a_broken_channel_delays_and_does_not_stop_the_loop(notify: Notify) -> None:

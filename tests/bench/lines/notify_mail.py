@@ -26,7 +26,7 @@ from tests.bench.facts import created, fact
 from tests.bench.ground import Ground, ServiceDatabase, settings_of
 from tests.bench.row import Reach, Row, alternate, per_second, ratio
 
-_LETTERS, _ALL_LETTERS = 1_000, 10_000
+_LETTERS, _ALL_LETTERS = 500, 2_500
 _CONNECTIONS, _ALL_CONNECTIONS = (4, 16), (4, 16, 64)
 """The first is what notify takes when it is told nothing."""
 _BATCH_EVENTS = 500

@@ -14,7 +14,7 @@ from tests.bench.row import Reach, Row, alternate, per_second, ratio
 
 _TICKETS = 5_000
 _ALL_TICKETS = 30_000
-_SHARE_ONE_BY_ONE = 10
+_SHARE_ONE_BY_ONE = 20
 """Of the tickets, every so many-th is enough for the slow mode."""
 
 

@@ -179,7 +179,9 @@ class Database:
     async def _connection(self) -> AsyncIterator[Any]:
         """One of the pool's connections, waited for at most 5 s; then TimeoutError is raised, and counted."""
         try:
-            connection = await self.pool.acquire(timeout=_ACQUIRE_SECONDS)
+            # The pool's own timeout costs a task and a turn of the loop each time.
+            async with asyncio.timeout(_ACQUIRE_SECONDS):
+                connection = await self.pool.acquire()
         except TimeoutError:
             self._timeouts.inc()
             raise

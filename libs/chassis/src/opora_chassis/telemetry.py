@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 from opentelemetry import context, trace
@@ -20,6 +20,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+from pydantic_core import to_json
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from opora_chassis.settings import ServiceSettings
@@ -113,7 +114,7 @@ def configure_logs(service: str, *, level: str = "INFO", log_format: Literal["js
         _name_service(service),
     ]
     last: list[Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str, ensure_ascii=False)]
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_as_json)]
         if log_format == "json"
         else [
             structlog.dev.ConsoleRenderer(
@@ -166,6 +167,10 @@ class _Seldom(logging.Filter):
         if held_back := self._held_back.pop(kind, 0):
             record.msg = f"{record.msg} (and {held_back} more like it)"
         return True
+
+
+def _as_json(event: EventDict, **_told: Any) -> str:
+    return to_json(event, fallback=str).decode()
 
 
 def _add_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -1,19 +1,19 @@
 """Writes that gather share a transaction, and each is promised what it would be promised alone."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import asyncpg
 import httpx
 import pytest
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, FastAPI
 
 from opora_chassis.database import Database, Transaction
 from opora_chassis.errors import is_transient
 from opora_chassis.http import Conflict, GroupCommit, HotWrite, Input, WriteCall, build_app, create_key, writes
-from opora_chassis.http.group_commit import MOST_WRITES
+from opora_chassis.http.group_commit import MOST_WRITES, SECOND_GROUP_WRITES
 from opora_chassis.http.keys import Caller
 from opora_chassis.identifiers import new_id
 from opora_chassis.testing import wait_until
@@ -87,8 +87,39 @@ async def test_a_write_that_comes_alone_waits_for_nobody(desk: Desk) -> None:
 
 async def test_a_group_has_a_largest_size(desk: Desk) -> None:
     """200 writes a transaction; what is more waits for the next."""
-    await desk.behind_a_first(*((f"note {number}", None) for number in range(MOST_WRITES + 1)))
-    assert [len(group) for group in desk.groups] == [1, 200, 1]
+    desk.go_on.set()
+    await asyncio.gather(*(desk.write(f"note {number}") for number in range(MOST_WRITES + 1)))
+    assert [len(group) for group in desk.groups] == [200, 1]
+
+
+async def test_a_second_group_begins_beside_the_first_when_many_wait(desk: Desk) -> None:
+    """Sixteen do not wait for the transaction under way, fifteen do; there is no third group at a time."""
+    first = desk.write("first")
+    await wait_until(lambda: desk.groups)
+    few = [desk.write(f"few {number}") for number in range(SECOND_GROUP_WRITES - 1)]
+    await asyncio.sleep(0)
+    assert desk.commits.groups_under_way == 1
+    answers = await asyncio.gather(*few, desk.write("one more"))
+    assert [answer.status_code for answer in answers] == [201] * SECOND_GROUP_WRITES
+    assert not first.done()
+    desk.go_on.set()
+    await first
+    assert [len(group) for group in desk.groups] == [1, SECOND_GROUP_WRITES]
+    assert desk.commits.groups_under_way == 0
+
+
+async def test_twins_in_two_groups_have_one_effect(desk: Desk, notes: Any) -> None:
+    """A write whose twin is in the other group under way waits for that one's transaction and gets its answer."""
+    first = desk.write("first", "1")
+    await wait_until(lambda: desk.groups)
+    others = [desk.write(f"other {number}") for number in range(SECOND_GROUP_WRITES - 1)]
+    twin = desk.write("first", "1")
+    await wait_until_waiting(notes)
+    desk.go_on.set()
+    assert (await twin).body == (await first).body
+    assert (await twin).headers["Idempotent-Replayed"] == "true"
+    await asyncio.gather(*others)
+    assert (await notes.texts()).count("first") == 1
 
 
 async def test_a_refused_write_leaves_nothing_and_holds_up_no_other(desk: Desk, notes: Any) -> None:
@@ -186,6 +217,15 @@ async def test_in_an_outage_every_write_of_the_group_fails(notes_behind_gate: An
     await wait_until(works_again)
 
 
+async def wait_until_waiting(notes: Any) -> None:
+    """Until a transaction waits for another one."""
+
+    async def waits() -> bool:
+        return await is_waiting(notes)
+
+    await wait_until(waits)
+
+
 async def is_waiting(notes: Any) -> bool:
     """Whether a transaction waits for another one."""
     count: int = await notes.database.fetchval(
@@ -238,3 +278,26 @@ async def test_a_hot_route_refuses_in_the_same_words_as_any_other(notes: Any, de
                 expected["detail"] = hot.json()["detail"]
             assert (hot.status_code, hot.json()) == (usual.status_code, expected)
         assert (await client.post("/v1/hot-notes", content=b'{"text": "a"}', headers=headers)).status_code == 201
+
+
+async def test_a_hot_route_is_served_past_the_framework(
+    notes: Any, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once its key is known a request in which nothing is wrong never enters the framework, and is the same write."""
+    desk.go_on.set()
+    app = build_app(notes.platform, [hot_routes(desk)])
+    token = await create_key(notes.database, "hot", ["admin"])
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Idempotency-Key": "hot"}
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b'{"text"'
+        yield b': "a"}'
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://notes") as client:
+        usual = await client.post("/v1/hot-notes", content=chunks(), headers=headers)
+        monkeypatch.setattr(FastAPI, "__call__", None)
+        hot = await client.post("/v1/hot-notes", content=b'{"text": "a"}', headers=headers)
+        assert (usual.status_code, hot.status_code, hot.content) == (201, 201, usual.content)
+        assert hot.headers["Idempotent-Replayed"] == "true"
+        refused = await client.post("/v1/hot-notes", content=b'{"text": "b"}', headers=headers)
+        assert (refused.status_code, refused.json()["instance"]) == (422, "/v1/hot-notes")

@@ -122,13 +122,13 @@ async def resend(notification_id: UUID, call: MayWrite) -> Response:
     """Send a finished message once more, with all its attempts; 409 while it is still on its way."""
 
     async def again(tx: Transaction) -> NotificationView:
-        found = await store.lock_notification(tx, notification_id)
+        found = (await store.lock_notifications(tx, [notification_id])).get(notification_id)
         if found is None:
             raise NotFound("notification", notification_id)
         if found.state not in FINISHED:
             raise Conflict(f"The message is {found.state}; only a finished one can be sent again.", allowed=[*FINISHED])
         after = handlers.renewed(found, tx)
-        await store.save_progress(tx, after)
+        await store.save_progress(tx, [after])
         return NotificationView.model_validate(after)
 
     return await call.run(again)

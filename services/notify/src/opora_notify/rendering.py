@@ -1,13 +1,16 @@
 """Letters from templates: a subject, a text and an HTML part in the recipient's language."""
 
+from base64 import encodebytes
+from binascii import b2a_qp
 from dataclasses import dataclass
 from datetime import datetime
-from email.headerregistry import Address
+from email.headerregistry import Address, HeaderRegistry
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
+from secrets import token_hex
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -26,7 +29,26 @@ _templates = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+    auto_reload=False,
 )
+
+
+class _OneTypePerHeader(HeaderRegistry):
+    """Python's registry makes a class whenever a header is set or read, which costs more than reading the header."""
+
+    @cache  # noqa: B019  the registry lives as long as the process, and knows the headers of letters only
+    def __getitem__(self, name: str) -> type:
+        """What stands for headers of this name."""
+        made: type = super().__getitem__(name)
+        return made
+
+
+_POLICY = SMTP.clone(header_factory=_OneTypePerHeader())
+_BOUNDARY = f"={token_hex(16)}="
+"""Between the parts of a letter (RFC 2046, section 5.1.1)."""
+_HEADERS_KEPT = 64
+_LINE_CHARACTERS = 78
+"""What a line should not be longer than (RFC 5322, section 2.1.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +111,8 @@ def compose(
     Its id is the same however often it is sent, until somebody asks for a resend: mailboxes drop a second message of
     one id. All messages of a ticket hang on one reference, so mail programs show them as a thread.
     """
-    message = EmailMessage(policy=SMTP)
-    sender_name, sender_address = parseaddr(sender)
-    message["From"] = Address(one_line(sender_name), addr_spec=sender_address)
+    message = EmailMessage(policy=_POLICY)
+    message["From"] = _from(sender)
     message["To"] = Address(one_line(to_name), addr_spec=to_address)
     message["Subject"] = letter.subject
     message["Date"] = format_datetime(notification.created_at)
@@ -101,17 +122,51 @@ def compose(
         message["References"] = thread_id(notification.ticket_id, domain)
     if reply_to is not None:
         message["Reply-To"] = Address(addr_spec=reply_to)
-    message["Auto-Submitted"] = "auto-replied" if _acknowledges(notification) else "auto-generated"
+    message["Auto-Submitted"] = _header(
+        "Auto-Submitted", "auto-replied" if _acknowledges(notification) else "auto-generated"
+    )
     if instance is not None:
-        message["X-Opora-Instance"] = instance
-    message.set_content(letter.text)
-    message.add_alternative(letter.html, subtype="html")
+        message["X-Opora-Instance"] = _header("X-Opora-Instance", instance)
+    message["MIME-Version"] = _header("MIME-Version", "1.0")
+    boundary = _BOUNDARY
+    while boundary in letter.text or boundary in letter.html:
+        boundary = f"={token_hex(16)}="
+    message["Content-Type"] = _header("Content-Type", f'multipart/alternative; boundary="{boundary}"')
+    message.attach(_part("plain", letter.text))
+    message.attach(_part("html", letter.html))
     return message
 
 
 def _acknowledges(notification: Notification) -> bool:
     """Whether the letter answers one of its recipient's, with nobody in between (RFC 3834 §5)."""
     return notification.event_type == TicketCreated.event_type and notification.recipient.startswith("customer:")
+
+
+def _part(subtype: str, text: str) -> EmailMessage:
+    """A text as it may stand in a letter (RFC 2045): as it is, or else in the shorter of the two encodings."""
+    raw = text.encode()
+    if raw.isascii() and all(len(line) <= _LINE_CHARACTERS for line in raw.splitlines()):
+        encoding, encoded = "7bit", raw
+    else:
+        candidates = {"quoted-printable": b2a_qp(raw), "base64": encodebytes(raw)}
+        encoding, encoded = min(candidates.items(), key=lambda candidate: len(candidate[1]))
+    part = EmailMessage(policy=_POLICY)
+    part["Content-Type"] = _header("Content-Type", f'text/{subtype}; charset="utf-8"')
+    part["Content-Transfer-Encoding"] = _header("Content-Transfer-Encoding", encoding)
+    part.set_payload(encoded.decode("ascii"))
+    return part
+
+
+@lru_cache(maxsize=_HEADERS_KEPT)
+def _header(name: str, value: str) -> Any:
+    """A header that many letters share: reading one costs as much as filling a template."""
+    return _POLICY.header_factory(name, value)
+
+
+@lru_cache(maxsize=_HEADERS_KEPT)
+def _from(sender: str) -> Any:
+    name, address = parseaddr(sender)
+    return _POLICY.header_factory("From", Address(one_line(name), addr_spec=address))
 
 
 def message_id(notification: Notification, domain: str) -> str:

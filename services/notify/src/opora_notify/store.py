@@ -356,25 +356,32 @@ async def backlog(reader: Reader, channel: MessageChannel) -> tuple[int, datetim
     return row["waiting"], row["due_at"]
 
 
-async def lock_notification(tx: Transaction, notification_id: UUID) -> Notification | None:
-    """One message, locked until this commits."""
-    row = await tx.fetchrow("select * from notifications where notification_id = $1 for update", notification_id)
-    return None if row is None else _notification(row)
+async def lock_notifications(tx: Transaction, notification_ids: Collection[UUID]) -> dict[UUID, Notification]:
+    """These messages, locked in the order of their ids until this commits."""
+    rows = await tx.fetch(
+        "select * from notifications where notification_id = any($1) order by notification_id for update",
+        list(notification_ids),
+    )
+    return {row["notification_id"]: _notification(row) for row in rows}
 
 
-async def save_progress(tx: Transaction, notification: Notification) -> None:
-    """Write back a message that this transaction has locked."""
+async def save_progress(tx: Transaction, notifications: Sequence[Notification]) -> None:
+    """Write back messages that this transaction has locked."""
     await tx.execute(
-        "update notifications set state = $2, attempts = $3, resends = $4, told = $5, reason = $6, due_at = $7,"
-        " finished_at = $8 where notification_id = $1",
-        notification.notification_id,
-        notification.state,
-        notification.attempts,
-        notification.resends,
-        notification.told,
-        notification.reason,
-        notification.due_at,
-        notification.finished_at,
+        "update notifications set state = progress.state, attempts = progress.attempts, resends = progress.resends,"
+        " told = progress.told, reason = progress.reason, due_at = progress.due_at, finished_at = progress.finished_at"
+        " from unnest($1::uuid[], $2::text[], $3::integer[], $4::integer[], $5::bigint[], $6::text[],"
+        " $7::timestamptz[], $8::timestamptz[])"
+        " as progress (notification_id, state, attempts, resends, told, reason, due_at, finished_at)"
+        " where notifications.notification_id = progress.notification_id",
+        [one.notification_id for one in notifications],
+        [one.state for one in notifications],
+        [one.attempts for one in notifications],
+        [one.resends for one in notifications],
+        [one.told for one in notifications],
+        [one.reason for one in notifications],
+        [one.due_at for one in notifications],
+        [one.finished_at for one in notifications],
     )
 
 

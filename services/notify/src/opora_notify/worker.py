@@ -7,15 +7,15 @@ webhook-id: messages leave at least once.
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
 from prometheus_client import Counter, Histogram
 
 from opora_chassis.clock import Clock
-from opora_chassis.database import Database
+from opora_chassis.database import Database, Transaction
 from opora_chassis.errors import is_transient
 from opora_contracts.vocabulary import MessageChannel
 from opora_notify import handlers, store
@@ -34,6 +34,22 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """What an attempt came to."""
+
+    notification: Notification
+    outcome: Outcome
+
+
+@dataclass(slots=True)
+class Recording:
+    """Attempts that have ended and wait to be written down, each with who waits for it."""
+
+    gathered: list[tuple[Ended, asyncio.Future[None]]] = field(default_factory=list)
+    under_way: asyncio.Task[None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """One channel's delivery: how it sends, and within which bounds. Seconds are real ones."""
 
@@ -47,6 +63,7 @@ class Delivery:
     lease_seconds: float
     poll_seconds: float
     woken: asyncio.Event
+    recording: Recording = field(default_factory=Recording)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver what is due until told to stop; then finish what is under way."""
@@ -108,7 +125,7 @@ async def attempt(of: Delivery, notification: Notification) -> None:
     SEND_SECONDS.labels(of.channel).observe(time.perf_counter() - started)
     while True:
         try:
-            await record(of, notification, outcome)
+            await _written_down(of, Ended(notification, outcome))
         except Exception as error:
             if is_transient(error) and time.monotonic() < lease_ends_at:
                 await asyncio.sleep(of.poll_seconds)
@@ -117,40 +134,93 @@ async def attempt(of: Delivery, notification: Notification) -> None:
         return
 
 
-async def record(of: Delivery, notification: Notification, outcome: Outcome) -> None:
-    """Write down what an attempt came to, and tell it when the message is at its end.
+async def _written_down(of: Delivery, ended: Ended) -> None:
+    """Return when an attempt's outcome is durable. Attempts that end while others are written down go together then.
+
+    Raises what the database raised; what is wrong with one of them fails that one alone.
+    """
+    recording, waiting = of.recording, asyncio.get_running_loop().create_future()
+    recording.gathered.append((ended, waiting))
+    if recording.under_way is None:
+        recording.under_way = asyncio.create_task(_write_down(of), name=f"recording {of.channel}")
+    await waiting
+
+
+async def _write_down(of: Delivery) -> None:
+    recording = of.recording
+    try:
+        while recording.gathered:
+            group, recording.gathered = recording.gathered, []
+            await _settle(of, group)
+    finally:
+        recording.under_way = None
+
+
+async def _settle(of: Delivery, group: Sequence[tuple[Ended, asyncio.Future[None]]]) -> None:
+    """Write a group down and tell those who wait. Never raises but for cancellation."""
+    try:
+        await record(of, [ended for ended, _ in group])
+    except Exception as error:  # noqa: BLE001  it belongs to those who wait
+        if len(group) > 1 and not is_transient(error):
+            for one in group:
+                await _settle(of, [one])
+            return
+        for _, waiting in group:
+            if not waiting.done():
+                waiting.set_exception(error)
+    else:
+        for _, waiting in group:
+            if not waiting.done():
+                waiting.set_result(None)
+
+
+async def record(of: Delivery, attempts: Sequence[Ended]) -> None:
+    """Write down in one transaction what attempts came to, and tell of each message that is at its end.
 
     A worker whose lease was taken over meanwhile records nothing: the number of attempts tells them apart.
     """
+    settled: list[Notification] = []
     async with of.database.transaction() as tx:
-        now = await store.lock_notification(tx, notification.notification_id)
-        if now is None or now.state is not State.SENDING or now.attempts != notification.attempts:
-            LEASES_LOST.labels(of.channel).inc()
-            log.warning("notification_lease_lost", notification_id=str(notification.notification_id))
-            return
-        settlement = delivery.settle(
-            now,
-            outcome,
-            now=tx.now,
-            policy=of.retry_policy,
-            jitter=random.random(),  # noqa: S311  spreads retries
+        locked = await store.lock_notifications(tx, {ended.notification.notification_id for ended in attempts})
+        for ended in attempts:
+            after = _after(of, tx, locked.get(ended.notification.notification_id), ended)
+            if after is not None:
+                settled.append(after)
+        if settled:
+            await store.save_progress(tx, settled)
+    for after in settled:
+        ATTEMPTS.labels(of.channel, after.state).inc()
+        log.info(
+            "notification_attempted",
+            notification_id=str(after.notification_id),
+            channel=after.channel,
+            recipient=after.recipient,
+            template=after.template,
+            state=after.state,
+            attempts=after.attempts,
+            reason=after.reason,
         )
-        wait = of.clock.virtual(timedelta(seconds=settlement.wait_seconds or 0))
-        after = handlers.settled(now, settlement, tx, wait)
-        if settlement.fact is not None:
-            tx.emit(handlers.told(after, settlement.fact, tx, event_in(now.event)))
-        await store.save_progress(tx, after)
-    ATTEMPTS.labels(of.channel, after.state).inc()
-    log.info(
-        "notification_attempted",
-        notification_id=str(after.notification_id),
-        channel=after.channel,
-        recipient=after.recipient,
-        template=after.template,
-        state=after.state,
-        attempts=after.attempts,
-        reason=after.reason,
+
+
+def _after(of: Delivery, tx: Transaction, now: Notification | None, ended: Ended) -> Notification | None:
+    """The message after the attempt, and its news emitted; None for a worker whose lease is lost."""
+    notification = ended.notification
+    if now is None or now.state is not State.SENDING or now.attempts != notification.attempts:
+        LEASES_LOST.labels(of.channel).inc()
+        log.warning("notification_lease_lost", notification_id=str(notification.notification_id))
+        return None
+    settlement = delivery.settle(
+        now,
+        ended.outcome,
+        now=tx.now,
+        policy=of.retry_policy,
+        jitter=random.random(),  # noqa: S311  spreads retries
     )
+    wait = of.clock.virtual(timedelta(seconds=settlement.wait_seconds or 0))
+    after = handlers.settled(now, settlement, tx, wait)
+    if settlement.fact is not None:
+        tx.emit(handlers.told(after, settlement.fact, tx, event_in(now.event)))
+    return after
 
 
 async def _outcome(of: Delivery, notification: Notification) -> Outcome:

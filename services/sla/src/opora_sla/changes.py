@@ -33,6 +33,8 @@ MIGRATED = Counter(
 )
 
 _BATCH = 200
+_SHORT_REST = 0.1
+"""Of the time that a batch took."""
 _POLL_SECONDS = 1.0
 
 
@@ -109,7 +111,9 @@ async def request_change(
 
 
 class ChangeWork:
-    """The loop that carries requests out. It works half of the time at most, so that live clocks are not held up."""
+    """The loop that carries requests out. It rests as long as it worked while a live clock waits to be judged, and a
+    tenth of that while none does, so that breaches are not held up.
+    """
 
     def __init__(self, platform: Platform) -> None:
         self._database = platform.database
@@ -120,7 +124,11 @@ class ChangeWork:
             began = time.monotonic()
             async with self._database.transaction() as tx:
                 worked = await carry_on(tx)
-            await rest(stop, time.monotonic() - began if worked else _POLL_SECONDS)
+            if not worked:
+                await rest(stop, _POLL_SECONDS)
+                continue
+            share = 1.0 if (await case_store.look(self._database)).due else _SHORT_REST
+            await rest(stop, share * (time.monotonic() - began))
 
 
 async def carry_on(tx: Transaction, batch: int = _BATCH) -> bool:

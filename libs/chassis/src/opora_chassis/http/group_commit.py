@@ -24,6 +24,10 @@ Work = Callable[[Transaction, Sequence[Ask]], Awaitable[Sequence[Outcome]]]
 
 MOST_WRITES = 200
 """Of one transaction."""
+MOST_GROUPS = 2
+"""At work at the same time: while the database works on one, this process does on the other."""
+SECOND_GROUP_WRITES = 16
+"""So many must wait for a second group to begin beside the first: two small ones cost more than one."""
 
 
 class _RefusedError(Exception):
@@ -55,7 +59,7 @@ class _Waiting(Generic[Ask]):
 
 
 class GroupCommit(Generic[Ask]):
-    """Carries out writes of one kind, in the order in which they came, one transaction after the other.
+    """Carries out writes of one kind, begun in the order in which they came, in two transactions at most at a time.
 
     Each write is promised what `WriteCall.run` promises it: one effect under its Idempotency-Key, its answer stored in
     the same transaction, nothing of it when it fails. A refused write leaves nothing and holds up no other: the group
@@ -68,22 +72,28 @@ class GroupCommit(Generic[Ask]):
         self._work = work
         self._status = status
         self._gathered: deque[_Waiting[Ask]] = deque()
-        self._writing: asyncio.Task[None] | None = None
+        self._writing: set[asyncio.Task[None]] = set()
 
     async def write(self, call: WriteCall, ask: Ask) -> Response:
         """The answer, once the write is durable. Raises what refused it, or what the database raised."""
         waiting = _Waiting(call, ask, asyncio.get_running_loop().create_future())
         self._gathered.append(waiting)
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._write_all(), name="group commit")
+        if not self._writing or (len(self._writing) < MOST_GROUPS and len(self._gathered) >= SECOND_GROUP_WRITES):
+            task = asyncio.create_task(self._write_all(), name="group commit")
+            self._writing.add(task)
         return await waiting.answer
+
+    @property
+    def groups_under_way(self) -> int:
+        """How many transactions this process works on."""
+        return len(self._writing)
 
     async def _write_all(self) -> None:
         try:
             while self._gathered:
                 await self._settle(self._next_group())
-        finally:
-            self._writing = None
+        finally:  # not later: a write that comes now must see that nobody will carry it out
+            self._writing = {task for task in self._writing if task is not asyncio.current_task()}
 
     def _next_group(self) -> list[_Waiting[Ask]]:
         """Those that came first; of twins under one key the later ones wait for the next group."""

@@ -131,10 +131,14 @@ async def write_call(request: Request, caller: Caller) -> WriteCall:
     key = request.headers.get("idempotency-key")
     if key is not None and not 0 < len(key) <= KEY_MAX_CHARACTERS:
         raise Unprocessable(f"An Idempotency-Key has 1 to {KEY_MAX_CHARACTERS} characters.")
-    path = request.url.path
-    told = f"{request.method}\n{path}\n{request.url.query}\n{caller.actor}\n"
-    request_hash = sha256(told.encode() + await request.body()).digest()
-    return WriteCall(caller, request.method, path, key, request_hash, request.app.state.platform.database)
+    url, database = request.url, request.app.state.platform.database
+    request_hash = hash_of(request.method, url.path, url.query, caller, await request.body())
+    return WriteCall(caller, request.method, url.path, key, request_hash, database)
+
+
+def hash_of(method: str, path: str, query: str, caller: Caller, body: bytes) -> bytes:
+    """What tells a request from another one under the same key."""
+    return sha256(f"{method}\n{path}\n{query}\n{caller.actor}\n".encode() + body).digest()
 
 
 def writes(scope: str) -> Callable[..., Awaitable[WriteCall]]:

@@ -110,6 +110,13 @@ def token_hash(token: str) -> bytes:
     return sha256(token.encode()).digest()
 
 
+def hashed_token_of(authorization: str) -> bytes | None:
+    """What is stored of the token in an Authorization header; None when there is no token in its form."""
+    scheme, _, token = authorization.partition(" ")
+    token = token.strip()
+    return token_hash(token) if scheme.lower() == "bearer" and _TOKEN.fullmatch(token) else None
+
+
 class KeyRing:
     """The keys that this process saw in the last 5 s, so that a busy caller costs no query per request."""
 
@@ -117,11 +124,15 @@ class KeyRing:
         self._database = database
         self._seen: dict[bytes, tuple[float, Caller]] = {}
 
+    def seen_caller(self, hashed: bytes) -> Caller | None:
+        """The caller with this token, if this process found it in the last 5 s."""
+        until, caller = self._seen.get(hashed, (0.0, None))
+        return caller if time.monotonic() < until else None
+
     async def find_caller(self, hashed: bytes) -> Caller | None:
         """The caller with this token, or None for an unknown, expired or revoked one. Unknown ones are not kept."""
-        until, caller = self._seen.get(hashed, (0.0, None))
-        if caller is not None and time.monotonic() < until:
-            return caller
+        if (seen := self.seen_caller(hashed)) is not None:
+            return seen
         now = await self._database.now()
         row = await self._database.fetchrow(
             "select id, name, scopes from api_keys"
@@ -150,12 +161,11 @@ class RequiredScope(HTTPBearer):
 
     async def __call__(self, request: Request) -> Caller:  # type: ignore[override]
         """The caller of this request. Raises Problem 401 or 403."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        token = token.strip()
-        if scheme.lower() != "bearer" or not _TOKEN.fullmatch(token):
+        hashed = hashed_token_of(request.headers.get("authorization", ""))
+        if hashed is None:
             raise _unauthorized("Send a key: `Authorization: Bearer opk_…`.")
         ring: KeyRing = request.app.state.keys
-        caller = await ring.find_caller(token_hash(token))
+        caller = await ring.find_caller(hashed)
         if caller is None:
             raise _unauthorized("This key is unknown, expired or revoked.", error="invalid_token")
         if not caller.holds(self.scope):

@@ -64,6 +64,7 @@ _CHANGED = ", ".join(f"{column} = excluded.{column}" for column in _TYPES if col
 _SAVE = f"""
 insert into tickets ({COLUMNS})
 select {COLUMNS} from json_to_recordset($1::text::json) as ticket ({_RECORD})
+order by external_source, external_id -- two groups that submit the same cases must not wait for each other in a circle
 on conflict (id) do update set {_CHANGED}
 """
 

@@ -7,10 +7,10 @@ not yesterday's closing. A clock is met if and only if the working time used is 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from opora_sla.calendar.hours import Calendar, Interval, compose
-from opora_sla.calendar.timetable import HORIZON_US, instant, microseconds, timetable
+from opora_sla.calendar.timetable import EPOCH, HORIZON_US, instant, microseconds, timetable
 
 __all__ = [
     "Calendar",
@@ -40,8 +40,11 @@ def due_at(calendar: Calendar, start: datetime, budget_seconds: float) -> dateti
     A budget that ends exactly at closing time is therefore due at the next opening. None when that instant is more
     than ten years after `start`, as with a calendar that never opens again.
     """
-    due_us = due_microseconds(calendar, microseconds(start), round(budget_seconds * 1_000_000))
-    return None if due_us is None else instant(due_us)
+    since = start - EPOCH
+    # The parts of a duration cost half of dividing it, and every question about a moment begins so.
+    start_us = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    due_us = due_microseconds(calendar, start_us, round(budget_seconds * 1_000_000))
+    return None if due_us is None else EPOCH + timedelta(0, 0, due_us)
 
 
 def begun_at(calendar: Calendar, end: datetime, budget_seconds: float) -> datetime | None:
@@ -83,7 +86,10 @@ def working_microseconds(calendar: Calendar, start_us: int, end_us: int) -> int:
 
 def due_microseconds(calendar: Calendar, start_us: int, budget_us: int) -> int | None:
     """The same as `due_at`, in microseconds. The budget must not be negative."""
-    due_us = start_us + budget_us if calendar.always_open else timetable(calendar).spent(start_us, budget_us)
+    if calendar.always_open:
+        due_us: int | None = start_us + budget_us
+    else:
+        due_us = (calendar.table or timetable(calendar)).spent(start_us, budget_us)
     return due_us if due_us is not None and due_us <= start_us + HORIZON_US else None
 
 

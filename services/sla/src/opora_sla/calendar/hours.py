@@ -10,6 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from opora_sla.calendar.timetable import Timetable
 
 Interval = tuple[int, int]
 """Opening and closing time of one stretch, in minutes of local wall time since the midnight of the day on which it
@@ -39,6 +43,8 @@ class Calendar:
     closed: tuple[tuple[int, int], ...] = ()
     always_open: bool = field(init=False, repr=False, compare=False, default=False)
     """Whether working time is simply time. Known once, like the hash: every clock asks for both."""
+    table: Timetable | None = field(init=False, repr=False, compare=False, default=None)
+    """It written out, once somebody asked."""
     _hash: int = field(init=False, repr=False, compare=False, default=0)
 
     def __post_init__(self) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from opora_sla.calendar.hours import Calendar, Interval
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _MICROSECOND = timedelta(microseconds=1)
 _MINUTE_US = 60_000_000
@@ -41,12 +41,12 @@ _FIRST_YEAR, _LAST_YEAR = 2, 9_998
 
 def microseconds(moment: datetime) -> int:
     """Whole microseconds since 1970 of an aware moment."""
-    return (moment - _EPOCH) // _MICROSECOND
+    return (moment - EPOCH) // _MICROSECOND
 
 
 def instant(since_1970_us: int) -> datetime:
     """The moment, in UTC, of so many microseconds since 1970."""
-    return _EPOCH + timedelta(0, 0, since_1970_us)
+    return EPOCH + timedelta(0, 0, since_1970_us)
 
 
 class Timetable:
@@ -104,19 +104,29 @@ class Timetable:
 
     def spent(self, start_us: int, budget_us: int) -> int | None:
         """The last instant until which the budget holds, or None when the ten years after the start do not use it."""
-        reach_us = start_us
-        while reach_us < start_us + HORIZON_US:
-            # Every clock comes through here: what follows is `_cover`, `_open_before` and `_last_with` without calls.
-            if not self._from_us <= start_us <= reach_us < self._to_us:
-                self._cover(start_us, reach_us)
-            opens, closes, before = self._opens, self._closes, self._before
-            mark, at = budget_us, bisect_right(opens, start_us) - 1
+        # Every clock comes through here: what follows is `_cover`, `_open_before` and `_last_with` without calls, those
+        # of min and max included, which cost a tenth of an answer each.
+        opens, closes, before = self._opens, self._closes, self._before
+        if self._from_us <= start_us < self._to_us:
+            at = bisect_right(opens, start_us) - 1
+            mark = budget_us
             if at >= 0:
                 closed_us = closes[at]
-                mark += before[at] + (min(closed_us, start_us)) - opens[at]
-            at = bisect_right(before, mark) - 1
-            if at >= 0 and (into := mark - before[at]) < closes[at] - opens[at]:
-                found = opens[at] + into
+                mark += before[at] - opens[at] + (start_us if start_us < closed_us else closed_us)  # noqa: FURB136
+            at = bisect_right(before, mark, at if at > 0 else 0) - 1  # noqa: FURB136
+            if at >= 0:
+                found = opens[at] + mark - before[at]
+                if found < closes[at]:
+                    return found if found > start_us else start_us  # noqa: FURB136
+        return self._spent_beyond(start_us, budget_us)
+
+    def _spent_beyond(self, start_us: int, budget_us: int) -> int | None:
+        """The same where the table does not reach far enough yet."""
+        reach_us = start_us
+        while reach_us < start_us + HORIZON_US:
+            self._cover(start_us, reach_us)
+            found = self._last_with(self._open_before(start_us) + budget_us)
+            if found is not None:
                 return max(start_us, found)
             reach_us = self._to_us
             if self._last_year >= _LAST_YEAR:
@@ -202,9 +212,15 @@ class Timetable:
             self._before.append(last)
 
 
-@lru_cache(maxsize=_CALENDARS_KEPT)
 def timetable(calendar: Calendar) -> Timetable:
-    """The one that equal calendars share."""
+    """The one that equal calendars share. A calendar keeps it: finding it anew costs as much as an answer."""
+    if calendar.table is None:
+        object.__setattr__(calendar, "table", _shared(calendar))
+    return calendar.table or _shared(calendar)
+
+
+@lru_cache(maxsize=_CALENDARS_KEPT)
+def _shared(calendar: Calendar) -> Timetable:
     return Timetable(calendar)
 
 

@@ -96,18 +96,20 @@ async def look(database: Database) -> Outlook:
     """How far the evidence reaches, and whether `claim_due` would find something: one query, no transaction."""
     # Plan: as in claim_due, one probe of cases_due per watermark; the order by, which an exists would drop, keeps the
     # planner on that index.
-    rows = await database.fetch(
-        "select partition, domain, complete_before, coalesce(("
-        "  select true from cases"
+    row = await database.fetchrow(
+        "select array_agg(partition) filter (where domain = '') as partitions,"
+        " array_agg(complete_before) filter (where domain = '') as complete_before,"
+        " coalesce(bool_or((select true from cases"
         "  where cases.partition = watermarks.partition and cases.domain = watermarks.domain"
         "  and cases.next_fire_at < watermarks.complete_before"
         "  and not exists (select from parked_keys"
         "    where consumer = 'opora.tickets' and key = cases.ticket_id::text)"
         "  order by cases.next_fire_at limit 1"
-        "), false) as due from watermarks"
+        ")), false) as due from watermarks"
     )
-    live = {row["partition"]: row["complete_before"] for row in rows if row["domain"] == LIVE}
-    return Outlook(live, any(row["due"] for row in rows))
+    if row is None or row["partitions"] is None:
+        return Outlook({}, due=row is not None and row["due"])
+    return Outlook(dict(zip(row["partitions"], row["complete_before"], strict=True)), due=row["due"])
 
 
 async def with_history(tx: Transaction, cases: Collection[Case]) -> dict[UUID, Case]:

@@ -12,7 +12,7 @@ import os
 import runpy
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 MODULE = "opora_cli.chaos.failpoints"
@@ -70,14 +70,14 @@ def _after_publish(passed: Callable[[], None]) -> None:
 def _before_ledger(passed: Callable[[], None]) -> None:
     """The mail server has the letter, and the ledger does not know."""
     from opora_notify import worker
-    from opora_notify.domain.delivery import Notification, Outcome
 
     record = worker.record
 
     @functools.wraps(record)
-    async def die_first(of: worker.Delivery, notification: Notification, outcome: Outcome) -> None:
-        passed()
-        await record(of, notification, outcome)
+    async def die_first(of: worker.Delivery, attempts: Sequence[worker.Ended]) -> None:
+        for _ in attempts:
+            passed()
+        await record(of, attempts)
 
     worker.record = die_first
 
