@@ -20,7 +20,8 @@ from opora_notify import api_examples, store
 from opora_notify.api import MayRead, MayWrite
 from opora_notify.domain.rules import EVENT_TYPES, Pattern, is_mail_address, takes_any
 from opora_notify.settings import settings_of
-from opora_notify.store import Agent, SupportGroup, WebhookEndpoint
+from opora_notify.store import Agent, SupportGroup, endpoints
+from opora_notify.store.endpoints import WebhookEndpoint
 
 _SECRET_BYTES = 32
 Item = TypeVar("Item")
@@ -171,7 +172,7 @@ async def put_group(name: Annotated[ShortText, Path()], body: GroupInput, call: 
 @shown(api_examples.listed(api_examples.WEBHOOK))
 async def list_webhooks(_caller: MayRead, platform: PlatformDependency) -> Items[WebhookView]:
     """Every endpoint, the disabled ones included, oldest first."""
-    return Items(items=[WebhookView.model_validate(one) for one in await store.list_endpoints(platform.database)])
+    return Items(items=[WebhookView.model_validate(one) for one in await endpoints.list_endpoints(platform.database)])
 
 
 @router.post("/webhooks", status_code=201, response_model=NewWebhookView, summary="Add a webhook endpoint")
@@ -194,7 +195,7 @@ async def add_webhook(body: WebhookInput, call: MayWrite, platform: PlatformDepe
             disabled_at=None,
             disabled_reason=None,
         )
-        await store.insert_endpoint(tx, endpoint)
+        await endpoints.insert_endpoint(tx, endpoint)
         return NewWebhookView(**asdict(endpoint))
 
     return await call.run(add, status=201)
@@ -205,7 +206,7 @@ async def remove_webhook(endpoint_id: UUID, call: MayWrite) -> Response:
     """Send nothing to an endpoint from now on. It stays listed, as disabled; a new one gets a new secret."""
 
     async def disable(tx: Transaction) -> None:
-        if not await store.disable_endpoint(tx, endpoint_id, tx.now, f"removed by {call.caller.actor}"):
+        if not await endpoints.disable_endpoint(tx, endpoint_id, tx.now, f"removed by {call.caller.actor}"):
             raise NotFound("webhook endpoint", endpoint_id)
 
     return await call.run(disable, status=204)

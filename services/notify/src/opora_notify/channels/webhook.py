@@ -12,10 +12,10 @@ from opora_chassis.addresses import ForbiddenAddressError, check_url, resolve_pu
 from opora_chassis.clock import host_now
 from opora_chassis.database import Database
 from opora_contracts.envelope import STRUCTURED_CONTENT_TYPE
-from opora_notify import store
 from opora_notify.domain.delivery import Delayed, Delivered, Notification, Outcome, Refused, Withheld
 from opora_notify.settings import NotifySettings
-from opora_notify.store import WebhookEndpoint
+from opora_notify.store import endpoints
+from opora_notify.store.endpoints import WebhookEndpoint
 
 _GONE = 410
 
@@ -24,7 +24,7 @@ async def send(
     notification: Notification, *, database: Database, client: httpx.AsyncClient, settings: NotifySettings
 ) -> Outcome:
     """POST the event to its endpoint. Any 2xx is taken; 410 disables the endpoint; everything else is tried again."""
-    endpoint = await store.find_endpoint(database, UUID(notification.recipient.partition(":")[2]))
+    endpoint = await endpoints.find_endpoint(database, UUID(notification.recipient.partition(":")[2]))
     if endpoint is None or endpoint.disabled_at is not None:
         return Withheld("the endpoint is disabled")
     try:
@@ -37,7 +37,7 @@ async def send(
         return Delayed(f"the endpoint cannot be reached: {type(error).__name__}")
     if answer.status_code == _GONE:
         async with database.transaction() as tx:
-            await store.disable_endpoint(tx, endpoint.endpoint_id, tx.now, "the endpoint answered 410 Gone")
+            await endpoints.disable_endpoint(tx, endpoint.endpoint_id, tx.now, "the endpoint answered 410 Gone")
         return Refused("the endpoint answered 410 Gone and is disabled")
     return Delivered() if answer.is_success else Delayed(f"the endpoint answered {answer.status_code}")
 

@@ -1,9 +1,9 @@
-"""Every SQL statement of notify. Times and identifiers come in as parameters."""
+"""Every SQL statement of notify but those of webhook endpoints. Times and identifiers come in as parameters."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from opora_chassis.database import Transaction
@@ -12,16 +12,7 @@ from opora_contracts.vocabulary import MessageChannel
 from opora_notify.domain.delivery import Notification, State
 from opora_notify.domain.rules import Directory, Endpoint, Rule
 from opora_notify.domain.tickets import Ticket
-
-
-class Reader(Protocol):
-    """A database or an open transaction: reads work on both."""
-
-    async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
-        """All rows."""
-
-    async def fetchrow(self, sql: str, *arguments: Any) -> Any:
-        """The first row, or None."""
+from opora_notify.store.reading import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +45,6 @@ class SupportGroup:
     lead: str
     on_call: str | None = None
     """The agent who is on call; None leaves that to the lead."""
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookEndpoint:
-    """Where another system takes events. A disabled one gets none."""
-
-    endpoint_id: UUID
-    url: str
-    event_types: tuple[str, ...]
-    secret: str
-    created_at: datetime
-    created_by: str
-    disabled_at: datetime | None
-    disabled_reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,46 +218,6 @@ async def insert_rule_set(tx: Transaction, rules: RuleSet, saved_at: datetime, s
     return tag == "INSERT 0 1"
 
 
-# Webhook endpoints --------------------------------------------------------------------------------------------------
-
-
-async def insert_endpoint(tx: Transaction, endpoint: WebhookEndpoint) -> None:
-    """Keep a new endpoint."""
-    await tx.execute(
-        "insert into webhook_endpoints (endpoint_id, url, event_types, secret, created_at, created_by)"
-        " values ($1, $2, $3, $4, $5, $6)",
-        endpoint.endpoint_id,
-        endpoint.url,
-        list(endpoint.event_types),
-        endpoint.secret,
-        endpoint.created_at,
-        endpoint.created_by,
-    )
-
-
-async def find_endpoint(reader: Reader, endpoint_id: UUID) -> WebhookEndpoint | None:
-    """One endpoint, with its secret."""
-    row = await reader.fetchrow("select * from webhook_endpoints where endpoint_id = $1", endpoint_id)
-    return None if row is None else _endpoint(row)
-
-
-async def list_endpoints(reader: Reader) -> list[WebhookEndpoint]:
-    """Every endpoint, oldest first."""
-    return [_endpoint(row) for row in await reader.fetch("select * from webhook_endpoints order by endpoint_id")]
-
-
-async def disable_endpoint(tx: Transaction, endpoint_id: UUID, at: datetime, reason: str) -> bool:
-    """Send nothing to an endpoint from now on; False when there is no such endpoint. The first reason is kept."""
-    tag = await tx.execute(
-        "update webhook_endpoints set disabled_at = coalesce(disabled_at, $2),"
-        " disabled_reason = coalesce(disabled_reason, $3) where endpoint_id = $1",
-        endpoint_id,
-        at,
-        reason,
-    )
-    return tag == "UPDATE 1"
-
-
 # Ledger -------------------------------------------------------------------------------------------------------------
 
 
@@ -413,10 +350,6 @@ def _ticket(row: Any) -> Ticket:
 
 def _agent(row: Any) -> Agent:
     return Agent(**{**row, "groups": tuple(row["groups"])})
-
-
-def _endpoint(row: Any) -> WebhookEndpoint:
-    return WebhookEndpoint(**{**row, "event_types": tuple(row["event_types"])})
 
 
 def _notification(row: Any) -> Notification:
