@@ -124,7 +124,10 @@ class Desk(RuleBasedStateMachine):
         self.keep(decision)
         return decision.ticket.id
 
-    @rule(ticket_id=tickets, asked=st.lists(st.tuples(st.one_of(COMMANDS, FILLED, FILLED), MINUTES), max_size=15))
+    @rule(
+        ticket_id=tickets,
+        asked=st.lists(st.tuples(st.one_of(COMMANDS, FILLED, FILLED), MINUTES), min_size=6, max_size=15),
+    )
     def work(self, ticket_id: Any, asked: Sequence[tuple[Command, int]]) -> None:
         """Somebody works on a ticket for a while; what is refused changes nothing."""
         for command, minutes in asked:
@@ -213,4 +216,4 @@ def check_steps(facts: Sequence[RecordedFact], records: dict[int, StepRecord]) -
 
 def test_no_path_leaves_the_rules_of_the_seven_steps() -> None:
     """Whatever is asked, under settings that change, with merges and links: the invariants of the desk hold."""
-    run_state_machine_as_test(Desk, settings=settings(max_examples=60, stateful_step_count=20, deadline=None))
+    run_state_machine_as_test(Desk, settings=settings(max_examples=150, stateful_step_count=20, deadline=None))
