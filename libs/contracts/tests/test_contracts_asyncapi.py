@@ -75,7 +75,7 @@ def test_each_service_has_its_operations() -> None:
     assert ("other systems", "send", "opora.requests") in operations
     group = DOCUMENT["operations"]["sla.receive.tickets"]["bindings"]["kafka"]["groupId"]
     assert group == {"type": "string", "const": "opora-sla.opora.tickets"}
-    assert len(DOCUMENT["operations"]["sla.receive.tickets"]["messages"]) == 14
+    assert len(DOCUMENT["operations"]["sla.receive.tickets"]["messages"]) == 17
 
 
 @pytest.mark.parametrize("message", DOCUMENT["components"]["messages"].values(), ids=lambda one: one["name"])

@@ -24,6 +24,7 @@ from opora_notify.domain.envelopes import structured
 from opora_notify.domain.rules import Draft, Rule
 from opora_notify.domain.tickets import Ticket
 from opora_notify.store import RuleSet
+from opora_notify.store.reading import Reader
 
 PLANNED = Counter("opora_notifications_planned_total", "Messages put into the ledger", ["channel", "rule"])
 
@@ -45,7 +46,7 @@ def packaged_rules() -> RuleSet:
     return RuleSet(version=0, rules=TypeAdapter(tuple[Rule, ...]).validate_python(json.loads(text)))
 
 
-async def current_rules(reader: store.Reader) -> RuleSet:
+async def current_rules(reader: Reader) -> RuleSet:
     """The rules that hold now."""
     return await store.newest_rule_set(reader) or packaged_rules()
 
