@@ -169,8 +169,12 @@ def test_a_ticket_has_room_up_to_its_limits() -> None:
 async def scanner(address: str) -> AsyncIterator[list[bytes]]:
     """Speaks clamd's INSTREAM as its manual has it, on a port or a socket; gives what it was shown."""
     shown: list[bytes] = []
+    serving = asyncio.TaskGroup()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await serving.create_task(answer(reader, writer))
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert await reader.readuntil(b"\0") == b"zINSTREAM\0"
         content = b""
         while length := struct.unpack("!I", await reader.readexactly(4))[0]:
@@ -178,13 +182,14 @@ async def scanner(address: str) -> AsyncIterator[list[bytes]]:
         shown.append(content)
         writer.write(b"stream: Made.Up-1 FOUND\0" if VIRUS in content else b"stream: OK\0")
         writer.close()
+        await writer.wait_closed()
 
     if address.startswith("/"):
         server = await asyncio.start_unix_server(serve, address)
     else:
         host, _, port = address.rpartition(":")
         server = await asyncio.start_server(serve, host, int(port))
-    async with server:
+    async with server, serving:
         yield shown
 
 
@@ -202,12 +207,17 @@ async def test_a_scanner_that_is_away_gives_no_verdict(tmp_path: Path) -> None:
     away = await Clamd(str(tmp_path / "nobody.sock")).scan(pieces(b"x"))
     assert (away.verdict, away.finding) == (Verdict.UNSCANNED, "clamd does not answer: FileNotFoundError")
 
+    ended = asyncio.Event()
+
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        ended.set()
 
     async with await asyncio.start_unix_server(silent, str(tmp_path / "silent.sock")):
         mute = await Clamd(str(tmp_path / "silent.sock"), seconds=0.2).scan(pieces(b"x"))
+        await asyncio.wait_for(ended.wait(), 20)
     assert mute.verdict is Verdict.UNSCANNED
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import struct
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -57,7 +58,10 @@ class Clamd:
                 pass
             return (await reader.readuntil(b"\0"))[:-1]
         finally:
-            writer.close()
+            # Nothing that is still to be written matters any more.
+            writer.transport.abort()
+            with suppress(OSError):
+                await writer.wait_closed()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self.address.startswith("/"):
