@@ -228,6 +228,9 @@ async def placed(client: httpx.AsyncClient, operation: Operation) -> str:
         if operation.name == "set_fields":
             affected = {"name": "affected", "label": "Affected people", "type": "number"}
             assert (await client.patch("/settings", json={"fields": [affected]})).status_code == 200
+        if "{attachment_id}" in path:
+            sent = await client.post(f"/tickets/{ticket}/attachments", params={"name": "trace.log"}, content=b"502\n")
+            return path.format(ticket=ticket, attachment_id=sent.json()["id"])
         return path.format(ticket=ticket)
     if "{hook}" in path:
         source = {"kind": "github", "name": f"github-{uuid4().hex[:8]}", "secrets": ["a secret of the tests"]}

@@ -62,6 +62,31 @@ async def test_words_are_found_in_every_form_in_titles_and_messages(desk: Desk) 
     assert len(numbers(await search(desk, f"{tag} -printer"))) == 1
 
 
+async def test_what_is_split_off_is_found_where_it_went(desk: Desk) -> None:
+    """A message leads to the ticket that shows it, and no longer to the one on which it was written."""
+    tag, goes = made_up(), made_up()
+    ticket = await desk.opened(title=f"Something {tag}", body="One thing")
+    note = await desk.post(f"/tickets/{ticket['number']}/notes", {"body": f"The other thing, {goes}"})
+    assert numbers(await search(desk, goes)) == [ticket["number"]]
+    split = {"title": "Another thing", "messages": [note["message_id"]]}
+    fresh = await desk.post(f"/tickets/{ticket['number']}/split", split)
+    found = await search(desk, goes)
+    assert numbers(found) == [fresh["number"]]
+    assert goes in found["items"][0]["excerpt"]
+
+
+async def test_a_requester_is_found_by_every_address(desk: Desk) -> None:
+    """By the second one as by the first; not by one that was taken away."""
+    first, second = made_up(), made_up()
+    person = {"name": "Vera", "emails": [f"{first}@example.com", f"{second}@example.org"]}
+    customer = await desk.post("/customers", person)
+    ticket = await desk.opened(title="Anything", requester_id=customer["id"])
+    for word in (first, second):
+        assert numbers(await search(desk, word)) == [ticket["number"]]
+    await desk.client.patch(f"/v1/customers/{customer['id']}", json={"emails": [f"{first}@example.com"]})
+    assert numbers(await search(desk, second)) == []
+
+
 async def test_what_is_written_later_is_found_too(desk: Desk) -> None:
     """A reply, a note and another title lead to the ticket; the old title no longer does."""
     tag, late, note, renamed = (made_up() for _ in range(4))

@@ -21,6 +21,9 @@ MOST_INDEXED_CHARACTERS = 60_000
 MOST_INDEXED_MESSAGES = 200
 """The newest ones."""
 
+SHOWN = "(messages.ticket_id = tickets.id and messages.moved_to is null or messages.moved_to = tickets.id)"
+"""A ticket's messages but those that a split moved away, and those that one moved here."""
+
 # The Russian configuration stems words of Latin letters as English. `simple` finds words that it leaves out.
 _QUERY = "(websearch_to_tsquery('russian', {0}) || websearch_to_tsquery('simple', {0}))"
 _STEMMED_QUERY = "websearch_to_tsquery('russian', {0})"
@@ -149,12 +152,12 @@ async def excerpts_of(reader: Reader, text: str, ids: Sequence[UUID], *, with_me
     """Where the words stand in these tickets' titles and, for who may read them, in a message.
 
     Made of the page's tickets only, since ts_headline reads the whole text: the first 5,000 characters of at most 20
-    messages each. Plan: primary key, then messages' unique (ticket_id, sequence).
+    messages each. Plan: primary key, then messages' unique (ticket_id, sequence) and messages_moved.
     """
     query, mark = _query(text, "$2"), "E'StartSel=\\x02, StopSel=\\x03, HighlightAll=true'"
     message = (
         "(select ts_headline('russian', body, {query}, E'StartSel=\\x02, StopSel=\\x03, MaxWords=24, MinWords=12,"
-        " MaxFragments=2') from (select left(body, 5000) as body, sequence from messages where ticket_id = tickets.id"
+        f" MaxFragments=2') from (select left(body, 5000) as body, sequence from messages where {SHOWN}"
         " order by sequence limit 20) as part where to_tsvector('russian', body) @@ {query} order by sequence limit 1)"
     )
     shown = message.format(query=query) if with_messages else "null::text"
@@ -312,13 +315,13 @@ cross join lateral (
            {_texts("internal")} {MOST_INDEXED_CHARACTERS}) as internal
     from (
         select left(body, {MOST_MESSAGE_CHARACTERS}) as body, visibility, sequence from messages
-        where messages.ticket_id = tickets.id order by sequence desc limit {MOST_INDEXED_MESSAGES}
+        where {SHOWN} order by sequence desc limit {MOST_INDEXED_MESSAGES}
     ) as newest
 ) as written
 where tickets.id = any($1::uuid[])
 on conflict (ticket_id) do update set title_words = excluded.title_words, all_words = excluded.all_words
 """
-"""Plan: primary key of tickets, then messages' unique (ticket_id, sequence) backwards."""
+"""Plan: primary key of tickets, then messages' unique (ticket_id, sequence) and messages_moved."""
 
 
 async def index_tickets(tx: Transaction, ids: Sequence[UUID]) -> None:
@@ -327,10 +330,14 @@ async def index_tickets(tx: Transaction, ids: Sequence[UUID]) -> None:
 
 
 async def index_customers(tx: Transaction, ids: Sequence[UUID]) -> None:
-    """Let these customers be found by the name and the address that they have now."""
-    rows = await tx.fetch("select id, name, email from customers where id = any($1::uuid[])", list(ids))
+    """Let these customers be found by the name and the addresses that they have now."""
+    rows = await tx.fetch(
+        "select id, name, array(select address from customer_emails where customer_id = customers.id order by ordinal)"
+        " as addresses from customers where id = any($1::uuid[])",
+        list(ids),
+    )
     await tx.executemany(
         "insert into customer_search (customer_id, words, trigrams) values ($1, to_tsvector('simple', $2), $3)"
         " on conflict (customer_id) do update set words = excluded.words, trigrams = excluded.trigrams",
-        [(row["id"], name_words(row["name"], row["email"]), sorted(trigrams_of(row["name"]))) for row in rows],
+        [(row["id"], name_words(row["name"], *row["addresses"]), sorted(trigrams_of(row["name"]))) for row in rows],
     )
