@@ -76,10 +76,10 @@ async def save_tickets(tx: Transaction, tickets: Collection[Ticket]) -> None:
     """Write new and changed tickets."""
     await tx.executemany(
         "insert into tickets (ticket_id, number, title, language, priority, requester_id, assignee, support_group,"
-        " product, category) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+        " product, category, watchers) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
         " on conflict (ticket_id) do update set title = excluded.title, priority = excluded.priority,"
         " assignee = excluded.assignee, support_group = excluded.support_group, product = excluded.product,"
-        " category = excluded.category",
+        " category = excluded.category, watchers = excluded.watchers",
         [
             (
                 one.ticket_id,
@@ -92,6 +92,7 @@ async def save_tickets(tx: Transaction, tickets: Collection[Ticket]) -> None:
                 one.group,
                 one.product,
                 one.category,
+                list(one.watchers),
             )
             for one in tickets
         ],
@@ -345,7 +346,7 @@ async def list_notifications(
 
 def _ticket(row: Any) -> Ticket:
     values = dict(row)
-    return Ticket(group=values.pop("support_group"), **values)
+    return Ticket(group=values.pop("support_group"), watchers=tuple(values.pop("watchers")), **values)
 
 
 def _agent(row: Any) -> Agent:
