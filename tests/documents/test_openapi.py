@@ -221,17 +221,9 @@ async def placed(client: httpx.AsyncClient, operation: Operation) -> str:
     """The operation's path, leading to something that it can be done to."""
     path = operation.path.removeprefix("/v1")
     if "{ticket}" in path:
-        ticket = (await client.post("/tickets", json={"title": "Login page answers 502"})).json()["number"]
-        if before := BEFORE.get(operation.name):
-            needed = {"waiting_on": "customer"} if before == "hold" else {}
-            assert (await client.post(f"/tickets/{ticket}/{before}", json=needed)).status_code == 200
-        if operation.name == "set_fields":
-            affected = {"name": "affected", "label": "Affected people", "type": "number"}
-            assert (await client.patch("/settings", json={"fields": [affected]})).status_code == 200
-        if "{attachment_id}" in path:
-            sent = await client.post(f"/tickets/{ticket}/attachments", params={"name": "trace.log"}, content=b"502\n")
-            return path.format(ticket=ticket, attachment_id=sent.json()["id"])
-        return path.format(ticket=ticket)
+        return await placed_on_ticket(client, operation, path)
+    if path == "/macros/{name}":
+        return path.format(name=await kept_macro(client))
     if "{hook}" in path:
         source = {"kind": "github", "name": f"github-{uuid4().hex[:8]}", "secrets": ["a secret of the tests"]}
         assert (await client.post("/hook-sources", json=source)).status_code == 201
@@ -257,6 +249,29 @@ async def placed(client: httpx.AsyncClient, operation: Operation) -> str:
             identifier = str(uuid4()) if made_here.status_code == 404 else made_here.json()["id"]
             return path.replace(parameter, identifier).replace("{purpose}", "surveys")
     return path.replace("{agent_id}", "anna").replace("{name}", "platform")
+
+
+async def placed_on_ticket(client: httpx.AsyncClient, operation: Operation, path: str) -> str:
+    """The path of an operation on a ticket, leading to one that it can be done to."""
+    ticket = (await client.post("/tickets", json={"title": "Login page answers 502"})).json()["number"]
+    if before := BEFORE.get(operation.name):
+        needed = {"waiting_on": "customer"} if before == "hold" else {}
+        assert (await client.post(f"/tickets/{ticket}/{before}", json=needed)).status_code == 200
+    if operation.name == "set_fields":
+        affected = {"name": "affected", "label": "Affected people", "type": "number"}
+        assert (await client.patch("/settings", json={"fields": [affected]})).status_code == 200
+    if "{attachment_id}" in path:
+        sent = await client.post(f"/tickets/{ticket}/attachments", params={"name": "trace.log"}, content=b"502\n")
+        return path.format(ticket=ticket, attachment_id=sent.json()["id"])
+    name = await kept_macro(client) if operation.name == "run_macro" else ""
+    return path.format(ticket=ticket, name=name)
+
+
+async def kept_macro(client: httpx.AsyncClient) -> str:
+    """The name of a macro that is there."""
+    macro = {"name": uuid4().hex, "description": "x", "operations": [{"action": "note", "data": {"body": "x"}}]}
+    assert (await client.post("/macros", json=macro)).status_code == 201
+    return str(macro["name"])
 
 
 async def addressed(client: httpx.AsyncClient, operation: Operation, path: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from opora_intake.domain.attachments import FileRules
 from opora_intake.domain.calls import ImpossibleCall
 from opora_intake.domain.customer import ContractEndsEarly
 from opora_intake.domain.history import OrdinalGap
+from opora_intake.domain.macros import OperationRefused
 from opora_intake.domain.merging import AlreadyMerged, SameCustomer
 from opora_intake.domain.ticket import NUMBER
 from opora_intake.handlers.attachments import Files
@@ -121,7 +122,16 @@ def broken_rules_as_problems() -> Iterator[None]:
 
 
 def problem_of_refusal(refusal: RuleBroken) -> Problem:
-    """How a broken rule is answered."""
+    """How a broken rule is answered; that of a macro's operation as if it had come alone, and with its place."""
+    if not isinstance(refusal, OperationRefused):
+        return _problem_of(refusal)
+    problem = _problem_of(refusal.refusal)
+    problem.detail = f"{refusal}."
+    problem.extensions |= {"operation": refusal.position, "action": refusal.action}
+    return problem
+
+
+def _problem_of(refusal: RuleBroken) -> Problem:
     detail = f"{refusal}."
     match refusal:
         case Unknown(what, identifier):

@@ -90,13 +90,14 @@ class LinkRefused(RuleBroken):
 
 @dataclass
 class TooMany(BadValue):
-    """A ticket takes no more of these."""
+    """A ticket, or what else is named, takes no more of these."""
 
     what: str
     most: int
+    of: str = "A ticket"
 
     def __str__(self) -> str:
-        return f"A ticket has at most {self.most} {self.what}: take others away first"
+        return f"{self.of} has at most {self.most} {self.what}: take others away first"
 
 
 @dataclass

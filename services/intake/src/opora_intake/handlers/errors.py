@@ -31,6 +31,17 @@ class UnknownReference(RuleBroken):
 
 
 @dataclass
+class NameTaken(RuleBroken):
+    """Another thing of this kind has the name."""
+
+    what: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"There is a {self.what} {self.name} already: change it, or choose another name"
+
+
+@dataclass
 class AddressTaken(RuleBroken):
     """An address belongs to one customer at most."""
 

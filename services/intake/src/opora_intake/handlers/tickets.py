@@ -98,11 +98,9 @@ async def command_ticket(
     """Carry out a command on a ticket, by its id or number. Raises Unknown, HistoryOpen UnknownReference
     or what `decide` raises.
     """
-    ticket = await store.lock_ticket(tx, reference)
-    if ticket is None:
-        raise Unknown("ticket", str(reference) if isinstance(reference, UUID) else f"OP-{reference}")
+    ticket = await locked_ticket(tx, reference)
     if isinstance(command, Watch):
-        await _require_watchers(tx, command)
+        await require_watchers(tx, command)
     joined = await join_history(tx, ticket)
     decision = decide(joined.ticket, command, tx.now, message_id=new_id(), actor=actor, rules=await rules.current(tx))
     if decision.facts:
@@ -110,7 +108,16 @@ async def command_ticket(
     return decision
 
 
-async def _require_watchers(tx: Transaction, command: Watch) -> None:
+async def locked_ticket(tx: Transaction, reference: UUID | int) -> Ticket:
+    """The ticket by its id or number, locked until the transaction ends. Raises Unknown."""
+    ticket = await store.lock_ticket(tx, reference)
+    if ticket is None:
+        raise Unknown("ticket", str(reference) if isinstance(reference, UUID) else f"OP-{reference}")
+    return ticket
+
+
+async def require_watchers(tx: Transaction, command: Watch) -> None:
+    """Raises UnknownReference when a customer is named whom nobody knows."""
     customers = {UUID(each.partition(":")[2]) for each in command.watchers if each.startswith("customer:")}
     known = await customer_store.customers_by_id(tx, customers) if customers else {}
     if missing := customers - known.keys():
