@@ -228,6 +228,9 @@ async def placed(client: httpx.AsyncClient, operation: Operation) -> str:
         source = {"kind": "github", "name": f"github-{uuid4().hex[:8]}", "secrets": ["a secret of the tests"]}
         assert (await client.post("/hook-sources", json=source)).status_code == 201
         return path.format(hook=source["name"])
+    if operation.name == "put_presence":
+        group = {"rule": "manual", "members": [{"agent": "anna"}]}
+        assert (await client.put("/groups/platform", json=group)).status_code == 200
     if operation.name == "post_unmerge":
         one, other = [(await client.post("/customers", json={"name": "x"})).json()["id"] for _ in range(2)]
         assert (await client.post(f"/customers/{one}/merge", json={"into": other})).status_code == 200

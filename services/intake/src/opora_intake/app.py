@@ -17,6 +17,7 @@ from opora_intake.api import (
     customer_records,
     customers,
     details,
+    groups,
     hooks,
     imports,
     letters,
@@ -33,6 +34,7 @@ from opora_intake.channels.chat import ChatRoom
 from opora_intake.channels.files import file_loops
 from opora_intake.channels.hooks import HookDesk
 from opora_intake.channels.mail import MailChannel
+from opora_intake.handlers.assignment import keep_assigning
 from opora_intake.handlers.indexing import keep_searchable
 from opora_intake.handlers.requests import follow_requests
 from opora_intake.settings import IntakeSettings
@@ -56,6 +58,7 @@ def compose(platform: Platform) -> Parts:
             links.router,
             macros.router,
             case_settings.router,
+            groups.router,
             imports.router,
             letters.router,
             search.router,
@@ -79,6 +82,7 @@ def compose(platform: Platform) -> Parts:
             *file_loops(platform, files),
             *hook_desk.loops(),
             *chat_room.loops(),
+            Loop("keep_assigning", partial(keep_assigning, database=platform.database, rules=rules_of(platform))),
             Loop("keep_searchable", partial(keep_searchable, database=platform.database)),
         ),
         # GitHub sends forms unless it is told otherwise.
