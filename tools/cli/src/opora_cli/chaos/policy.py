@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import httpx
 
 _TRY_SECONDS = 5.0
-_REST_SECONDS = 2.0
+_REST_SECONDS = 4.0
 _DAYS = 28
 
 
