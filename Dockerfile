@@ -12,11 +12,13 @@ RUN python -m pip install --quiet --require-hashes --no-deps --only-binary=:all:
 
 FROM build AS packages
 COPY deploy/requirements.lock ./
-# Some packages bring their own tests, which nobody runs here.
+# Some packages bring their own tests, which nobody runs here, and pygments the colours of languages that no command shows.
 RUN uv pip install --quiet --no-deps --require-hashes --only-binary=:all: --compile-bytecode \
         --target /opt/opora/packages -r requirements.lock \
     && rm -rf /opt/opora/packages/bin \
-    && find /opt/opora/packages -type d \( -name test -o -name tests \) -prune -exec rm -rf {} +
+    && find /opt/opora/packages -type d \( -name test -o -name tests \) -prune -exec rm -rf {} + \
+    && find /opt/opora/packages/pygments/lexers -type f \
+        ! -name '__init__*' ! -name '_mapping*' ! -name 'special*' ! -name 'python*' ! -name 'data*' -delete
 
 FROM build AS members
 ARG SERVICE
