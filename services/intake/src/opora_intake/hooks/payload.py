@@ -82,11 +82,11 @@ def title_of(*candidates: str) -> str:
 
 
 def key_of(*parts: Json) -> str:
-    """A case's key: the parts joined, or where that is long, empty or no text, a digest of them."""
+    """A case's key: the parts joined, or where that is long, empty or cannot be shown, a digest of them."""
     texts = [_one_line(part) for part in parts]
     if all(text is not None and text for text in texts):
         key = "/".join(text for text in texts if text)
-        if len(key) <= _LONGEST_KEY:
+        if len(key) <= _LONGEST_KEY and key.isprintable():
             return key
     return hashlib.sha256(canonical(list(parts)).encode("utf-8", "replace")).hexdigest()
 
