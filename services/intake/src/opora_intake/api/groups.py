@@ -158,7 +158,6 @@ async def get_group(name: Annotated[GroupName, Path()], platform: PlatformDepend
     examples.GROUP,
     examples.GROUPS,
     conflict="`expected_version` is no longer the group's version.",
-    may_be_missing=False,
 )
 async def settle_group(name: Annotated[GroupName, Path()], body: GroupBody, call: MayWrite) -> Response:
     """Add a group or replace it whole; at most 500. Who stays a member keeps their place in the round.
