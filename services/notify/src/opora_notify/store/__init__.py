@@ -76,10 +76,10 @@ async def save_tickets(tx: Transaction, tickets: Collection[Ticket]) -> None:
     """Write new and changed tickets."""
     await tx.executemany(
         "insert into tickets (ticket_id, number, title, language, priority, requester_id, assignee, support_group,"
-        " product, category, watchers) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+        " product, category) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
         " on conflict (ticket_id) do update set title = excluded.title, priority = excluded.priority,"
         " assignee = excluded.assignee, support_group = excluded.support_group, product = excluded.product,"
-        " category = excluded.category, watchers = excluded.watchers",
+        " category = excluded.category",
         [
             (
                 one.ticket_id,
@@ -92,7 +92,6 @@ async def save_tickets(tx: Transaction, tickets: Collection[Ticket]) -> None:
                 one.group,
                 one.product,
                 one.category,
-                list(one.watchers),
             )
             for one in tickets
         ],
@@ -346,7 +345,7 @@ async def list_notifications(
 
 def _ticket(row: Any) -> Ticket:
     values = dict(row)
-    return Ticket(group=values.pop("support_group"), watchers=tuple(values.pop("watchers")), **values)
+    return Ticket(group=values.pop("support_group"), **values)
 
 
 def _agent(row: Any) -> Agent:
