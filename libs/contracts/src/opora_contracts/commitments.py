@@ -15,8 +15,19 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from opora_contracts.fact import Fact, Identifier, Instant, Seconds, ShortText
-from opora_contracts.vocabulary import Evidence, Outcome, Priority, WaitingOn
+from opora_contracts.clocks import (
+    ClockBreached,
+    ClockCancelled,
+    ClockCorrected,
+    ClockEscalated,
+    ClockMet,
+    ClockPaused,
+    ClockResumed,
+    ClockStarted,
+    ClockWarning,
+)
+from opora_contracts.fact import Fact, ShortText
+from opora_contracts.vocabulary import Evidence
 
 
 class AgreementKind(StrEnum):
@@ -42,113 +53,44 @@ class CommitmentFact(Fact):
     agreement_version: Annotated[int, Field(ge=1)]
 
 
-class CommitmentStarted(CommitmentFact, event_type="commitment.started"):
+class CommitmentStarted(ClockStarted, CommitmentFact, event_type="commitment.started"):
     """A clock runs."""
 
-    started_at: Instant
-    target_seconds: Seconds
-    due_at: Instant | None = None
-    """Null when the calendar never opens long enough."""
-    priority: Priority
 
-
-class CommitmentPaused(CommitmentFact, event_type="commitment.paused"):
+class CommitmentPaused(ClockPaused, CommitmentFact, event_type="commitment.paused"):
     """The clock stands still while the ticket waits."""
 
-    paused_at: Instant
-    waiting_on: WaitingOn
-    used_seconds: Seconds
 
-
-class CommitmentResumed(CommitmentFact, event_type="commitment.resumed"):
+class CommitmentResumed(ClockResumed, CommitmentFact, event_type="commitment.resumed"):
     """The clock runs again, with a new due date."""
 
-    resumed_at: Instant
-    used_seconds: Seconds
-    due_at: Instant | None = None
-    waiting_on: WaitingOn | None = None
-    """For whom the ticket still waits, when the pause for it has taken as much time as it may."""
 
-
-class CommitmentWarning(CommitmentFact, event_type="commitment.warning"):
+class CommitmentWarning(ClockWarning, CommitmentFact, event_type="commitment.warning"):
     """A share of the budget is used."""
 
-    percent: Annotated[int, Field(ge=1, le=99)]
-    left_seconds: Seconds | None = None
-    """The working time left at which this warning is given; null for one that is given at a percentage."""
-    due_at: Instant
-    detected_at: Instant
-    used_seconds: Seconds
-    target_seconds: Seconds
-    priority: Priority
-    assignee: Identifier | None = None
-    group: ShortText | None = None
 
-
-class CommitmentBreached(CommitmentFact, event_type="commitment.breached"):
+class CommitmentBreached(ClockBreached, CommitmentFact, event_type="commitment.breached"):
     """The budget is used up and the target was not reached: once per (ticket, metric, cycle)."""
 
-    due_at: Instant
-    """The last instant at which the target could have been met."""
-    detected_at: Instant
-    used_seconds: Seconds
-    """Working time at `detected_at`."""
-    target_seconds: Seconds
-    priority: Priority
     evidence: Evidence = Evidence.COMPLETE
     """`incomplete`: declared after a long outage, before every earlier fact was seen; `commitment.corrected` may
     follow.
     """
-    assignee: Identifier | None = None
-    group: ShortText | None = None
 
 
-class CommitmentEscalated(CommitmentFact, event_type="commitment.escalated"):
+class CommitmentEscalated(ClockEscalated, CommitmentFact, event_type="commitment.escalated"):
     """A step of the agreement's ladder: somebody further is to be told. Once per level and repetition of a clock."""
 
-    level: Annotated[int, Field(ge=1, le=20)]
-    """The step, in the order in which the agreement lists them."""
-    repetition: Annotated[int, Field(ge=0, le=100)]
-    """0 for the first time."""
-    tell: Annotated[tuple[ShortText, ...], Field(min_length=1, max_length=20)]
-    """`assignee`, or `group`, `lead`, `on_call` of the ticket's group, or one of them by name: `lead:network`."""
-    due_at: Instant | None = None
-    """Null while the clock is paused."""
-    detected_at: Instant
-    used_seconds: Seconds
-    target_seconds: Seconds
-    priority: Priority
-    breached: bool
-    """Whether the target was missed by then."""
-    assignee: Identifier | None = None
-    group: ShortText | None = None
 
-
-class CommitmentMet(CommitmentFact, event_type="commitment.met"):
+class CommitmentMet(ClockMet, CommitmentFact, event_type="commitment.met"):
     """The target was reached in time."""
 
-    stopped_at: Instant
-    due_at: Instant | None = None
-    used_seconds: Seconds
-    target_seconds: Seconds
 
-
-class CommitmentCancelled(CommitmentFact, event_type="commitment.cancelled"):
+class CommitmentCancelled(ClockCancelled, CommitmentFact, event_type="commitment.cancelled"):
     """The clock ended without an outcome."""
 
-    cancelled_at: Instant
-    used_seconds: Seconds
-    reason: ShortText
 
-
-class CommitmentCorrected(CommitmentFact, event_type="commitment.corrected"):
+class CommitmentCorrected(ClockCorrected, CommitmentFact, event_type="commitment.corrected"):
     """A late fact, or another version of the agreement, changed what was said before: the outcome and the party are now
     these.
     """
-
-    before: Outcome
-    after: Outcome
-    due_at: Instant | None = None
-    used_seconds: Seconds
-    target_seconds: Seconds
-    reason: ShortText
