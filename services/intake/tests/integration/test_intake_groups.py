@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -204,21 +204,35 @@ async def test_the_urgent_come_first_and_those_that_cannot_be_given_hold_up_no_o
 
 
 async def test_waiting_tickets_and_loads_are_found_by_their_indexes(desk: Desk) -> None:
-    """Neither what waits nor what agents have in work is looked for among tickets that are done."""
+    """Neither what waits nor what agents have in work is looked for among the 5,000 tickets of them that are done."""
     group = named("planned")
-    await settle(desk, group, {"rule": "manual", "members": [{"agent": "anna"}]})
-    async with desk.database.transaction() as tx:
-        await tx.execute("set local enable_seqscan = off")
-        await tx.execute("set local enable_bitmapscan = off")
-        seen = Recording(tx)
-        await store.waiting_tickets(seen, group, after=None, limit=10)
-        await store.find_group(seen, group)
-        waiting, _, loads = [
-            "\n".join(row[0] for row in await tx.fetch(f"explain {sql}", *arguments)) for sql, arguments in seen.asked
-        ]
+    await settle(desk, group, {"rule": "manual", "members": [{"agent": group}]})
+    opened = await desk.opened(group=group, assignee=group)
+    plans: list[str] = []
+    with pytest.raises(Undone):
+        async with desk.database.transaction() as tx:
+            await tx.execute(_CLOSED_COPIES, UUID(opened["id"]))
+            await tx.execute("analyze tickets")
+            seen = Recording(tx)
+            await store.waiting_tickets(seen, group, after=None, limit=10)
+            await store.find_group(seen, group)
+            for sql, arguments in seen.asked:
+                plans.append("\n".join(row[0] for row in await tx.fetch(f"explain {sql}", *arguments)))
+            raise Undone
+    waiting, _, loads = plans
     assert "tickets_waiting" in waiting
     assert "Sort" not in waiting
     assert "tickets_in_work" in loads
+
+
+class Undone(Exception):
+    """Nothing of the transaction stays."""
+
+
+_CLOSED_COPIES = """
+insert into tickets select copy.* from tickets, generate_series(1, 5000) as n,
+    jsonb_populate_record(tickets, jsonb_build_object(
+    'id', gen_random_uuid(), 'number', -n, 'step', 'closed')) as copy where tickets.id = $1"""
 
 
 class Recording:
