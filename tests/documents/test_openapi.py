@@ -25,8 +25,10 @@ JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
 NOBODY = "x" * 201
 """Longer than any identifier may be: no path leads anywhere with it."""
-BEFORE = {"verify": "resolve", "reopen": "resolve", "close": "resolve", "resume": "hold"}
+BEFORE = {"verify": "resolve", "reopen": "resolve", "close": "resolve", "resume": "hold", "follow_up": "close"}
 """What must have happened to a ticket before some operations."""
+NEEDED = {"hold": {"waiting_on": "customer"}, "close": {"resolution_code": "cancelled"}}
+"""What these must be given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,8 +260,7 @@ async def placed_on_ticket(client: httpx.AsyncClient, operation: Operation, path
     """The path of an operation on a ticket, leading to one that it can be done to."""
     ticket = (await client.post("/tickets", json={"title": "Login page answers 502"})).json()["number"]
     if before := BEFORE.get(operation.name):
-        needed = {"waiting_on": "customer"} if before == "hold" else {}
-        assert (await client.post(f"/tickets/{ticket}/{before}", json=needed)).status_code == 200
+        assert (await client.post(f"/tickets/{ticket}/{before}", json=NEEDED.get(before, {}))).status_code == 200
     if operation.name == "set_fields":
         affected = {"name": "affected", "label": "Affected people", "type": "number"}
         assert (await client.patch("/settings", json={"fields": [affected]})).status_code == 200

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -18,7 +19,7 @@ from opora_contracts.tickets import (
     TicketResumed,
     TicketUpdated,
 )
-from opora_contracts.vocabulary import AuthorKind, Channel, Level, Priority, ResolutionCode, Step, WaitingOn
+from opora_contracts.vocabulary import AuthorKind, Channel, Kind, Level, Priority, ResolutionCode, Step, WaitingOn
 from opora_intake.domain import (
     CaseRules,
     Command,
@@ -74,7 +75,7 @@ POSSIBLE = {
     Step.PLANNED: OPEN | {"assess", "plan", "resolve", "hold"},
     Step.RESOLVED: OPEN | {"verify", "reopen"},
     Step.VERIFIED: OPEN | {"reopen"},
-    Step.CLOSED: ALWAYS | {"reopen"},
+    Step.CLOSED: ALWAYS | {"reopen", "follow_up"},
 }
 
 
@@ -196,9 +197,46 @@ def test_an_agents_reply_leaves_a_resolved_ticket_resolved(ticket_at: TicketAt, 
 
 
 def test_a_reply_on_a_closed_ticket_says_what_to_do(ticket_at: TicketAt, after_noon: At) -> None:
-    """The refusal tells the writer to reopen the ticket or to open a new one."""
-    with pytest.raises(TransitionRefused, match="reopen it, or open a new ticket"):
+    """The refusal tells the writer to reopen the ticket or to continue it by another one."""
+    with pytest.raises(TransitionRefused, match=r"reopen it, or open a ticket that continues it \(follow-up\)"):
         do(ticket_at(Step.CLOSED), commands.Reply(body="Hello?"), after_noon(9))
+
+
+IN_AN_HOUR = CaseRules(reopen_within={Kind.INCIDENT: timedelta(hours=1)})
+FROM_CUSTOMER = commands.Reply(body="It came back.", author_kind=AuthorKind.CUSTOMER)
+
+
+def test_a_customers_reply_reopens_a_closed_ticket_for_as_long_as_the_settings_say(
+    ticket_at: TicketAt, after_noon: At
+) -> None:
+    """At the last instant of the window it begins the next cycle and counts there; the reply comes after it."""
+    ticket = ticket_at(Step.CLOSED)
+    decision = decide(ticket, FROM_CUSTOMER, after_noon(60), message_id=uuid4(), rules=IN_AN_HOUR)
+    assert [type(fact.data) for fact in decision.facts] == [TicketReopened, TicketReplied]
+    assert (decision.ticket.step, decision.ticket.cycle, decision.ticket.closed_at) == (Step.RECEIVED, 2, None)
+    assert decision.message is not None
+
+
+@pytest.mark.parametrize(
+    ("changed", "command", "minutes"),
+    [
+        ({}, FROM_CUSTOMER, 60.1),
+        ({}, commands.Reply(body="Anything else?"), 1),
+        ({"kind": Kind.QUESTION}, FROM_CUSTOMER, 1),
+        ({"merged_into": UUID(int=3)}, FROM_CUSTOMER, 1),
+    ],
+    ids=["too late", "an agent's", "another kind", "merged"],
+)
+def test_nothing_else_reopens_a_closed_ticket(
+    ticket_at: TicketAt, after_noon: At, changed: dict[str, Any], command: commands.Reply, minutes: float
+) -> None:
+    """After the window, from the support side, of a kind without a window, or merged: refused as before."""
+    ticket = replace(ticket_at(Step.CLOSED), **changed)
+    with pytest.raises(TransitionRefused):
+        decide(ticket, command, after_noon(minutes), message_id=uuid4(), rules=IN_AN_HOUR)
+    if not changed:
+        with pytest.raises(TransitionRefused):
+            decide(ticket, FROM_CUSTOMER, after_noon(1), message_id=uuid4(), rules=IN_AN_HOUR, history=True)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,12 @@ from uuid import uuid4
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opora_contracts.vocabulary import AuthorKind, Level, ResolutionCode, Step, WaitingOn
-from opora_intake.domain import Command, Open, RuleBroken, allowed_actions, commands, decide, open_ticket
+from opora_contracts.vocabulary import AuthorKind, Kind, Level, ResolutionCode, Step, WaitingOn
+from opora_intake.domain import CaseRules, Command, Open, RuleBroken, allowed_actions, commands, decide, open_ticket
 from opora_intake.domain.ticket import evolve
+from opora_intake.domain.transitions import reopens
 
+RULES = CaseRules(reopen_within={Kind.INCIDENT: timedelta(minutes=90)})
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 COMMANDS: st.SearchStrategy[Command] = st.one_of(
@@ -44,9 +46,9 @@ def test_every_life_is_numbered_without_gaps_and_never_goes_back(life: Sequence[
     now = START
     for command, minutes in life:
         now += timedelta(minutes=minutes)
-        possible = command.action in allowed_actions(ticket)
+        possible = command.action in allowed_actions(ticket) or reopens(ticket, command, now, RULES)
         try:
-            decision = decide(ticket, command, now, message_id=uuid4())
+            decision = decide(ticket, command, now, message_id=uuid4(), rules=RULES)
         except RuleBroken:
             assert not possible or command.action == "close"
             continue

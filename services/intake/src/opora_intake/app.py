@@ -35,6 +35,7 @@ from opora_intake.channels.files import file_loops
 from opora_intake.channels.hooks import HookDesk
 from opora_intake.channels.mail import MailChannel
 from opora_intake.handlers.assignment import keep_assigning
+from opora_intake.handlers.closing import keep_closing
 from opora_intake.handlers.indexing import keep_searchable
 from opora_intake.handlers.requests import follow_requests
 from opora_intake.settings import IntakeSettings
@@ -83,6 +84,7 @@ def compose(platform: Platform) -> Parts:
             *hook_desk.loops(),
             *chat_room.loops(),
             Loop("keep_assigning", partial(keep_assigning, database=platform.database, rules=rules_of(platform))),
+            Loop("keep_closing", partial(keep_closing, database=platform.database, rules=rules_of(platform))),
             Loop("keep_searchable", partial(keep_searchable, database=platform.database)),
         ),
         # GitHub sends forms unless it is told otherwise.

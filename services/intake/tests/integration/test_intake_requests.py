@@ -151,4 +151,4 @@ async def test_a_reply_to_a_closed_ticket_is_put_aside_with_advice(desk: Any) ->
     await desk.post(f"/tickets/{ticket['id']}/close", {"resolution_code": "cancelled"})
     subject = uuid4().hex
     await desk.request(asked(subject, TicketReplySubmitted(ticket_number=ticket["number"], body="Hello?")))
-    assert "reopen it, or open a new ticket" in await reason_of(desk, subject)
+    assert "open a ticket that continues it" in await reason_of(desk, subject)

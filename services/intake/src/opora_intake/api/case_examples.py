@@ -22,6 +22,8 @@ SETTINGS: Json = {
     "categories": [],
     "components": [],
     "fields": [],
+    "close_after_hours": {},
+    "reopen_within_hours": {},
 }
 _AFFECTED: Json = {
     "name": "affected",
@@ -44,6 +46,10 @@ CHANGED_SETTINGS: Json = SETTINGS | {
     "fields": [_AFFECTED],
 }
 SETTINGS_CHANGES: Json = {
+    "What is solved is closed after a week, and a reply reopens it for another": {
+        "close_after_hours": {"incident": 168, "question": 168},
+        "reopen_within_hours": {"incident": 168, "question": 168},
+    },
     "Problems are worked step by step": {"profiles": {"problem": "strict"}},
     "One pair has another priority": {"priorities": {"high/low": "P2"}},
     "Incidents have a number of affected people": {

@@ -26,6 +26,15 @@ MERGED: Json = ticket(
     closed_at="2026-03-02T08:52:00Z",
     last_time="2026-03-02T08:52:00Z",
 )
+FOLLOW_UP: Json = ticket(
+    TICKET,
+    id=_OTHER_ID,
+    number="OP-1043",
+    version=2,
+    channel="phone",
+    opened_at="2026-03-09T09:00:00Z",
+    last_time="2026-03-09T09:00:00Z",
+)
 SPLIT: Json = ticket(
     TICKET,
     id=_OTHER_ID,

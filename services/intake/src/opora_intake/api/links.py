@@ -117,3 +117,19 @@ async def split(ticket: TicketReference, body: commands.Split, call: TicketWrite
 
     with broken_rules_as_problems():
         return await call.run(work, status=201)
+
+
+@router.post("/follow-up", status_code=201, response_model=TicketView, summary="Continue a closed ticket")
+@shown(
+    examples.FOLLOW_UP,
+    {"It began again": {"body": "Since the update every page comes twice again.", "channel": "phone"}},
+    conflict="The ticket is not closed, or was merged; or `expected_version` is not the ticket's version.",
+)
+async def follow_up(ticket: TicketReference, body: commands.FollowUp, call: TicketWrite, rules: Rules) -> Response:
+    """Open a ticket for the same requester and group that continues a closed one, which stays; both are linked."""
+
+    async def work(tx: Transaction) -> TicketView:
+        return ticket_view(await handlers.follow_up(tx, ticket, body, call.caller.actor, rules))
+
+    with broken_rules_as_problems():
+        return await call.run(work, status=201)

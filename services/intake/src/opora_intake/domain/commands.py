@@ -211,7 +211,9 @@ class Resume(Past):
 
 
 class Reply(Past):
-    """Write to the other side. A customer's reply ends a wait for the customer and reopens what is resolved."""
+    """Write to the other side. A customer's reply ends a wait for the customer, and reopens what is resolved or, for as
+    long as the settings say, what is closed.
+    """
 
     action: ClassVar[str] = "reply"
 
@@ -321,6 +323,17 @@ class Split(Command):
     """Absent: the title of this ticket."""
     kind: Kind | None = None
     """Absent: the kind of this ticket."""
+
+
+class FollowUp(Command):
+    """Open a ticket that continues a closed one, for the same requester, in the same group."""
+
+    action: ClassVar[str] = "follow_up"
+
+    title: Title | None = None
+    """Absent: the title of the closed ticket."""
+    body: BodyText = ""
+    channel: Channel = Channel.API
 
 
 ACTIONS: Mapping[str, type[Command]] = {

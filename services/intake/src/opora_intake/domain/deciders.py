@@ -149,7 +149,7 @@ def _reply(ticket: Ticket, command: commands.Reply, time: datetime, moment: Mome
     first: list[Draft] = []
     if command.author_kind is AuthorKind.CUSTOMER:
         # The change comes before the reply, so that the reply counts in the cycle that it began.
-        if ticket.step in {Step.RESOLVED, Step.VERIFIED}:
+        if ticket.step in {Step.RESOLVED, Step.VERIFIED, Step.CLOSED}:
             reopened = reopening(ticket, "the customer replied", moment)
             first = [(reopened, moment.no_earlier(time, ticket.step_changed_at))]
         elif ticket.waiting_on is WaitingOn.CUSTOMER:

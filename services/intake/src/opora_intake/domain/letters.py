@@ -13,7 +13,7 @@ from typing import TypeAlias
 from uuid import UUID
 
 from opora_contracts.mail_threads import Claim, Thread
-from opora_contracts.vocabulary import AuthorKind, Channel
+from opora_contracts.vocabulary import AuthorKind, Channel, Kind
 from opora_intake.domain.commands import Note, Open, Reply
 from opora_intake.domain.customer import Customer
 from opora_intake.domain.ticket import Ticket
@@ -138,7 +138,10 @@ def begin(
     """
     sender, verdict = letter.sender, letter.automatic
     is_reachable = sender is not None and verdict is None and len(sender.address) <= _LONGEST_ADDRESS
+    continued = known.claimed if refused is not None else None
     opening = Open(
+        kind=continued.kind if continued is not None else Kind.INCIDENT,
+        group=continued.group if continued is not None else None,
         title=_title(letter.subject),
         body=_body(letter, letter.text, letter_id),
         requester_email=sender.address if sender is not None and is_reachable else None,

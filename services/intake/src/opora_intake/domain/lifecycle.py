@@ -26,7 +26,7 @@ from opora_intake.domain.ticket import (
     Visibility,
     opened,
 )
-from opora_intake.domain.transitions import WITHOUT_RESOLVING, refused, steps_of
+from opora_intake.domain.transitions import WITHOUT_RESOLVING, refused, reopens, steps_of
 
 
 def decide(
@@ -49,7 +49,8 @@ def decide(
     if command.expected_version not in {None, ticket.version}:
         raise VersionConflict(command.expected_version or 0, ticket.version)
     is_gone = isinstance(command, commands.Reopen) and ticket.merged_into is not None
-    if is_gone or ticket.step not in steps_of(command.action, ticket.profile):
+    possible = ticket.step in steps_of(command.action, ticket.profile)
+    if is_gone or not (possible or (not history and reopens(ticket, command, now, rules))):
         raise refused(ticket, command)
     if not history:
         rules.check_lists(command)

@@ -6,8 +6,8 @@ from datetime import datetime
 from uuid import UUID
 
 from opora_contracts.tickets import TicketLinked, TicketMerged, TicketUnlinked
-from opora_contracts.vocabulary import Priority, Relation, ResolutionCode, Step
-from opora_intake.domain.commands import Close, Link, Merge, Open, Split, Unlink, Watch
+from opora_contracts.vocabulary import Channel, Priority, Relation, ResolutionCode, Step
+from opora_intake.domain.commands import Close, FollowUp, Link, Merge, Open, Split, Unlink, Watch
 from opora_intake.domain.details import MOST_WATCHERS
 from opora_intake.domain.drafts import recorded
 from opora_intake.domain.errors import LinkRefused, VersionConflict
@@ -59,7 +59,7 @@ def link_between(ticket: Ticket, relation: Relation, other: Ticket, since: datet
     return TicketLink(from_id=from_id, to_id=to_id, relation=relation, since=since, actor=actor)
 
 
-def check_command(ticket: Ticket, command: Link | Unlink | Merge | Split) -> None:
+def check_command(ticket: Ticket, command: Link | Unlink | Merge | Split | FollowUp) -> None:
     """Raises VersionConflict or TransitionRefused where the ticket does not take the command."""
     if command.expected_version not in {None, ticket.version}:
         raise VersionConflict(command.expected_version or 0, ticket.version)
@@ -100,6 +100,15 @@ def unlinked(ticket: Ticket, relation: Relation, other: Ticket, now: datetime) -
     """One end learns that the link is no more."""
     fact = TicketUnlinked(ticket_id=ticket.id, relation=relation, other_id=other.id, other_number=other.label)
     return recorded(ticket, [(fact, max(now, ticket.last_time))])
+
+
+def continued(
+    closed: Ticket, ticket: Ticket, now: datetime, actor: str | None
+) -> tuple[Decision, Decision, TicketLink]:
+    """Both learn that one continues the other, and the link to keep."""
+    here = linked(closed, Relation.CONTINUED_BY, ticket, now)
+    there = linked(ticket, Relation.CONTINUES, closed, now)
+    return here, there, link_between(ticket, Relation.CONTINUES, closed, now, actor)
 
 
 def merge(
@@ -152,13 +161,24 @@ def check_split(ticket: Ticket, shown: Sequence[Message], chosen: Sequence[UUID]
 
 def opening_of_split(ticket: Ticket, command: Split, moved: Sequence[Message], rules: CaseRules) -> Open:
     """How the new ticket begins: for the same people, judged as the old one was. Its messages are the moved ones."""
+    opening = _opening_like(ticket, command.title, moved[0].channel, rules)
+    return opening if command.kind is None else opening.model_copy(update={"kind": command.kind})
+
+
+def opening_of_follow_up(ticket: Ticket, command: FollowUp, rules: CaseRules) -> Open:
+    """How the ticket begins that continues a closed one: the group has it again, and nobody in it yet."""
+    opening = _opening_like(ticket, command.title, command.channel, rules)
+    return opening.model_copy(update={"group": ticket.group, "body": command.body})
+
+
+def _opening_like(ticket: Ticket, title: str | None, channel: Channel, rules: CaseRules) -> Open:
     priority: Priority | None = ticket.priority if ticket.priority_explicit else None
     return Open(
-        title=command.title or ticket.title,
+        title=title or ticket.title,
         requester_id=ticket.requester_id,
         organization_id=ticket.organization_id,
-        channel=moved[0].channel,
-        kind=command.kind or ticket.kind,
+        channel=channel,
+        kind=ticket.kind,
         impact=ticket.impact,
         urgency=ticket.urgency,
         priority=priority,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
@@ -15,6 +16,9 @@ from opora_intake.domain.priority import DEFAULT_MATRIX, PriorityMatrix, matrix_
 
 MOST_LISTED = 500
 """Entries of a list of categories or components."""
+
+MOST_HOURS = 8_760
+"""A year: the longest silence and the longest window that can be set."""
 
 Listed = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=ONE_LINE, strip_whitespace=True)]
 
@@ -36,6 +40,12 @@ class CaseSettings(BaseModel):
 
     fields: Annotated[tuple[FieldDefinition, ...], Field(max_length=MOST_FIELDS)] = ()
     """Fields of the installation's own."""
+
+    close_after_hours: dict[Kind, Annotated[int, Field(ge=1, le=MOST_HOURS)]] = {}
+    """A ticket of the kind is closed when it is done and nothing has happened to it for so many hours; a kind that is
+    absent is closed by people only."""
+    reopen_within_hours: dict[Kind, Annotated[int, Field(ge=0, le=MOST_HOURS)]] = {}
+    """A customer's reply reopens a closed ticket of the kind for so many hours after the closing; absent: never."""
 
     @field_validator("fields")
     @classmethod
@@ -66,6 +76,10 @@ class CaseRules:
     categories: tuple[str, ...] = ()
     components: tuple[str, ...] = ()
     fields: tuple[FieldDefinition, ...] = ()
+    close_after: Mapping[Kind, timedelta] = field(default_factory=dict)
+    """The silence after which a ticket of the kind that is done is closed."""
+    reopen_within: Mapping[Kind, timedelta] = field(default_factory=dict)
+    """How long after the closing a customer's reply reopens a ticket of the kind."""
 
     def profile_of(self, kind: Kind) -> Profile:
         """The profile under which a cycle of this kind begins."""
@@ -91,6 +105,8 @@ def rules_of_settings(settings: CaseSettings, initial: PriorityMatrix) -> CaseRu
         categories=settings.categories,
         components=settings.components,
         fields=settings.fields,
+        close_after={kind: timedelta(hours=hours) for kind, hours in settings.close_after_hours.items()},
+        reopen_within={kind: timedelta(hours=hours) for kind, hours in settings.reopen_within_hours.items()},
     )
 
 

@@ -6,11 +6,13 @@ the steps; reopening starts a new cycle at the first step.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 
-from opora_contracts.vocabulary import Profile, ResolutionCode, Step
+from opora_contracts.vocabulary import AuthorKind, Profile, ResolutionCode, Step
 from opora_intake.domain import commands
 from opora_intake.domain.commands import Command
 from opora_intake.domain.errors import TransitionRefused
+from opora_intake.domain.rules import CaseRules
 from opora_intake.domain.ticket import Ticket
 
 BEFORE_RESOLVED = frozenset({Step.RECEIVED, Step.ASSESSED, Step.DIAGNOSED, Step.PLANNED})
@@ -40,6 +42,7 @@ ALLOWED: Mapping[str, frozenset[Step]] = {
     "unlink": frozenset(Step),
     "merge": _NOT_CLOSED,
     "split": _NOT_CLOSED,
+    "follow_up": frozenset({Step.CLOSED}),
 }
 """For each action the steps at which the profile light allows it."""
 
@@ -66,7 +69,20 @@ def allowed_actions(ticket: Ticket) -> tuple[str, ...]:
         for action in ALLOWED
         if ticket.step in steps_of(action, ticket.profile)
         and (action != "resume" or ticket.waiting_on is not None)
-        and (action != "reopen" or ticket.merged_into is None)
+        and (action not in {"reopen", "follow_up"} or ticket.merged_into is None)
+    )
+
+
+def reopens(ticket: Ticket, command: Command, now: datetime, rules: CaseRules) -> bool:
+    """Whether the command is a customer's reply that comes soon enough to reopen the closed ticket."""
+    within = rules.reopen_within.get(ticket.kind)
+    return (
+        isinstance(command, commands.Reply)
+        and command.author_kind is AuthorKind.CUSTOMER
+        and ticket.closed_at is not None
+        and ticket.merged_into is None
+        and within is not None
+        and (command.occurred_at or now) <= ticket.closed_at + within
     )
 
 
@@ -75,7 +91,7 @@ def refused(ticket: Ticket, command: Command, hint: str = "") -> TransitionRefus
     if ticket.merged_into is not None:
         hint = f"it was merged: go on with the ticket {ticket.merged_into}"
     elif isinstance(command, commands.Reply):
-        hint = "reopen it, or open a new ticket"
+        hint = "reopen it, or open a ticket that continues it (follow-up)"
     return TransitionRefused(ticket.step, command.action, allowed_actions(ticket), hint)
 
 

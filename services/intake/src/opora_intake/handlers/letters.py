@@ -8,17 +8,18 @@ from uuid import UUID
 from opora_chassis.database import Transaction
 from opora_chassis.identifiers import new_id
 from opora_contracts.mail_threads import Thread, TokenKeys, thread_of
-from opora_contracts.vocabulary import Channel
+from opora_contracts.vocabulary import Channel, Step
 from opora_intake.domain import RuleBroken, Ticket
 from opora_intake.domain.commands import Note, Open, Watch
 from opora_intake.domain.details import MOST_WATCHERS
+from opora_intake.domain.errors import TransitionRefused
 from opora_intake.domain.floods import WINDOW, FloodRules, flood, is_told
 from opora_intake.domain.letters import Append, Begin, Known, LetterOutcome, Route, SetAside, begin, quarantine, route
 from opora_intake.handlers.attachments import Brought, attach_letter_files
 from opora_intake.handlers.case_settings import RulesInForce
 from opora_intake.handlers.customers import Asked, gather_circle
-from opora_intake.handlers.links import follow_merges
-from opora_intake.handlers.tickets import command_ticket, create_tickets
+from opora_intake.handlers.links import continue_ticket, follow_on
+from opora_intake.handlers.tickets import command_ticket, create_tickets, locked_ticket
 from opora_intake.mail.addresses import Address
 from opora_intake.mail.identity import identity_of
 from opora_intake.mail.letter import Bounce, Letter, Reading, Unreadable
@@ -139,7 +140,12 @@ async def _answer(
         # Raised before anything is written. What was proven stays true, so the sender stays the customer.
         if not isinstance(decided, Append):
             raise
-        return await _follow(tx, begin(letter, thread, known, letter_id=kept.id, refused=str(refusal)), rules)
+        begun = begin(letter, thread, known, letter_id=kept.id, refused=str(refusal))
+        outcome, note, ticket_id = await _follow(tx, begun, rules)
+        is_closed = isinstance(refusal, TransitionRefused) and refusal.step is Step.CLOSED
+        if ticket_id is not None and known.claimed is not None and is_closed:
+            await continue_ticket(tx, known.claimed, await locked_ticket(tx, ticket_id), _SELF)
+        return outcome, note, ticket_id
 
 
 def _sender_of(letter: Letter) -> str | None:
@@ -168,15 +174,16 @@ async def _tell_of_flood(
 async def _known(tx: Transaction, thread: Thread) -> Known:
     """What exists of what the letter claims; a hint counts when it names a ticket that exists.
 
-    A thread goes on where its ticket was merged into.
+    A thread goes on where its ticket was merged into, or in an open ticket of the same person that continues it.
     """
     if thread.claim is not None:
         named = await ticket_store.find_ticket(tx, thread.claim.ticket_number)
-        claimed = None if named is None else await follow_merges(tx, named.id)
         # A participant who was merged meanwhile speaks as the one who it is now.
         survivors = await customer_store.survivors_of(tx, [thread.claim.participant_id])
         customers = await customer_store.customers_by_id(tx, survivors.values())
-        return Known(claimed=claimed, participant=next(iter(customers.values()), None))
+        participant = next(iter(customers.values()), None)
+        claimed = None if named is None else await follow_on(tx, named.id, participant.id if participant else None)
+        return Known(claimed=claimed, participant=participant)
     for number in thread.ticket_numbers[:_MOST_HINTS]:
         hinted = await ticket_store.find_ticket(tx, number)
         if hinted is not None:

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from opora_chassis.database import Transaction
 from opora_chassis.identifiers import new_id
-from opora_contracts.vocabulary import Relation
-from opora_intake.domain import Decision, Ticket
-from opora_intake.domain.commands import Link, Merge, Split, Unlink
+from opora_contracts.vocabulary import Relation, Step
+from opora_intake.domain import CaseRules, Decision, Ticket
+from opora_intake.domain.commands import FollowUp, Link, Merge, Open, Split, Unlink
 from opora_intake.domain.errors import LinkRefused
 from opora_intake.domain.lifecycle import open_ticket
 from opora_intake.domain.links import (
@@ -16,17 +16,20 @@ from opora_intake.domain.links import (
     check_command,
     check_link,
     check_split,
+    continued,
     link_between,
     linked,
     merge,
+    opening_of_follow_up,
     opening_of_split,
     unlinked,
 )
 from opora_intake.domain.ticket import NUMBER
+from opora_intake.domain.transitions import refused
 from opora_intake.handlers.case_settings import RulesInForce
 from opora_intake.handlers.errors import Unknown, UnknownReference
 from opora_intake.handlers.record import Change, record_changes
-from opora_intake.handlers.tickets import join_history
+from opora_intake.handlers.tickets import join_history, locked_ticket
 from opora_intake.store import customers as customer_store
 from opora_intake.store import links as store
 from opora_intake.store import organizations as organization_store
@@ -93,12 +96,50 @@ async def split_ticket(
     shown = await store.shown_messages(tx, ticket.id, after=None, limit=MOST_MESSAGES)
     moved = check_split(ticket, shown, command.messages)
     opening = opening_of_split(ticket, command, moved, in_force)
+    opened = await open_like(tx, ticket, opening, actor, in_force)
+    here = linked(ticket, Relation.SPLIT_INTO, opened.ticket, tx.now, messages=len(moved))
+    there = linked(opened.ticket, Relation.SPLIT_FROM, ticket, tx.now, messages=len(moved))
+    await record_changes(tx, [Change(each, actor) for each in (*joined, here, opened, there)])
+    await store.add_link(tx, link_between(opened.ticket, Relation.SPLIT_FROM, ticket, tx.now, actor))
+    await store.move_messages(tx, [message.id for message in moved], opened.ticket.id)
+    return there.ticket
+
+
+async def follow_up(
+    tx: Transaction, reference: UUID | int, command: FollowUp, actor: str, rules: RulesInForce
+) -> Ticket:
+    """The ticket that continues a closed one. Raises Unknown, TransitionRefused or HistoryOpen."""
+    ticket = await locked_ticket(tx, reference)
+    check_command(ticket, command)
+    if ticket.merged_into is not None:
+        raise refused(ticket, command)
+    joined = await join_history(tx, ticket)
+    in_force = await rules.current(tx)
+    opening = opening_of_follow_up(joined.ticket, command, in_force)
+    opened = await open_like(tx, ticket, opening, actor, in_force)
+    here, there, link = continued(joined.ticket, opened.ticket, tx.now, actor)
+    await record_changes(tx, [Change(each, actor) for each in (joined, here, opened, there)])
+    await store.add_link(tx, link)
+    return there.ticket
+
+
+async def continue_ticket(tx: Transaction, closed: Ticket, ticket: Ticket, actor: str) -> Ticket:
+    """Say of two locked tickets that the second continues the first, which is closed. Raises HistoryOpen."""
+    joined = await join_history(tx, closed)
+    here, there, link = continued(joined.ticket, ticket, tx.now, actor)
+    await record_changes(tx, [Change(each, actor) for each in (joined, here, there)])
+    await store.add_link(tx, link)
+    return there.ticket
+
+
+async def open_like(tx: Transaction, ticket: Ticket, opening: Open, actor: str, rules: CaseRules) -> Decision:
+    """A ticket for the same people."""
     people = await customer_store.customers_by_id(tx, [ticket.requester_id] if ticket.requester_id else [])
     companies = await organization_store.organizations_by_id(
         tx, [ticket.organization_id] if ticket.organization_id else []
     )
     (number,) = await ticket_store.next_numbers(tx, 1)
-    opened = open_ticket(
+    return open_ticket(
         opening,
         tx.now,
         ticket_id=new_id(),
@@ -107,14 +148,21 @@ async def split_ticket(
         requester=people.get(ticket.requester_id) if ticket.requester_id else None,
         organization=companies.get(ticket.organization_id) if ticket.organization_id else None,
         actor=actor,
-        rules=in_force,
+        rules=rules,
     )
-    here = linked(ticket, Relation.SPLIT_INTO, opened.ticket, tx.now, messages=len(moved))
-    there = linked(opened.ticket, Relation.SPLIT_FROM, ticket, tx.now, messages=len(moved))
-    await record_changes(tx, [Change(each, actor) for each in (*joined, here, opened, there)])
-    await store.add_link(tx, link_between(opened.ticket, Relation.SPLIT_FROM, ticket, tx.now, actor))
-    await store.move_messages(tx, [message.id for message in moved], opened.ticket.id)
-    return there.ticket
+
+
+async def follow_on(tx: Transaction, ticket_id: UUID, speaker: UUID | None) -> Ticket:
+    """The ticket that takes what a customer writes to this one, locked: where it was merged into, and from there, when
+    that is closed, the newest open ticket of theirs that continues it. Raises Unknown.
+    """
+    ticket = await follow_merges(tx, ticket_id)
+    if ticket.step is not Step.CLOSED or speaker is None:
+        return ticket
+    onward = await store.open_continuation(tx, ticket.id, speaker)
+    locked = await store.lock_tickets(tx, [onward]) if onward is not None else {}
+    goes_on = next(iter(locked.values()), ticket)
+    return ticket if goes_on.step is Step.CLOSED else goes_on
 
 
 async def follow_merges(tx: Transaction, ticket_id: UUID) -> Ticket:

@@ -11,17 +11,20 @@ from opora_chassis.errors import PermanentError
 from opora_chassis.identifiers import new_id
 from opora_contracts import Event
 from opora_contracts.requests import TicketReplySubmitted, TicketSubmitted
-from opora_contracts.vocabulary import AuthorKind
-from opora_intake.domain import CaseRules, Open, RuleBroken, Ticket, decide, open_ticket
-from opora_intake.domain.commands import Reply
+from opora_contracts.vocabulary import AuthorKind, Step
+from opora_intake.domain import CaseRules, Decision, Open, RuleBroken, Ticket, decide, open_ticket
+from opora_intake.domain.commands import FollowUp, Reply
+from opora_intake.domain.errors import TransitionRefused
 from opora_intake.domain.history import problem_text
+from opora_intake.domain.links import TicketLink, continued, opening_of_follow_up
 from opora_intake.domain.ticket import NUMBER
 from opora_intake.handlers.case_settings import RulesInForce
 from opora_intake.handlers.customers import Asked, Circle, gather_circle
 from opora_intake.handlers.errors import AlreadySubmitted
-from opora_intake.handlers.links import follow_merges
+from opora_intake.handlers.links import follow_on, open_like
 from opora_intake.handlers.record import Change, record_changes
 from opora_intake.handlers.tickets import join_history
+from opora_intake.store import links as link_store
 from opora_intake.store import tickets as store
 
 _SELF = "system:intake"
@@ -53,6 +56,8 @@ async def follow_requests(events: Sequence[Event[Any]], tx: Transaction, *, rule
         except RuleBroken as refusal:
             raise PermanentError(f"{event.type} {event.id} of {event.source}: {refusal}") from refusal
     await record_changes(tx, changes)
+    for link in desk.links:
+        await link_store.add_link(tx, link)
 
 
 @dataclass(slots=True)
@@ -61,11 +66,13 @@ class _Desk:
 
     by_external: dict[tuple[str, str], Ticket]
     by_number: dict[int, Ticket]
+    links: list[TicketLink]
+    """Between tickets of the batch, to be kept once the tickets are."""
 
     @classmethod
     async def over(cls, tx: Transaction, events: Sequence[Event[Any]]) -> "_Desk":
         numbers = {_number(event.data.ticket_number) for event in events if not _is_opening(event)} - {None}
-        desk = cls({}, {})
+        desk = cls({}, {}, [])
         locked = await store.lock_named(
             tx,
             numbers=[number for number in numbers if number is not None],
@@ -74,6 +81,11 @@ class _Desk:
         for ticket in locked:
             desk.put(ticket)
         return desk
+
+    def continuation_of(self, ticket: Ticket) -> Ticket:
+        """The ticket that this batch opened to continue a closed one; itself when there is none."""
+        onward = next((link.from_id for link in self.links if link.to_id == ticket.id), ticket.id)
+        return next((each for each in self.by_number.values() if each.id == onward), ticket)
 
     def put(self, ticket: Ticket) -> None:
         self.by_number[ticket.number] = ticket
@@ -111,10 +123,10 @@ def _open(
 
 async def _reply(desk: _Desk, tx: Transaction, event: ReplySubmitted, rules: CaseRules) -> list[Change]:
     ticket = _addressed(desk, event)
-    if ticket.merged_into is not None:
-        last = await follow_merges(tx, ticket.id)
+    if ticket.step is Step.CLOSED:
+        last = await follow_on(tx, ticket.id, ticket.requester_id)
         # What this batch has decided on it already is not saved yet.
-        ticket = desk.by_number.get(last.number, last)
+        ticket = desk.continuation_of(desk.by_number.get(last.number, last))
     joined = await join_history(tx, ticket)
     reply = Reply(
         body=event.data.body,
@@ -122,9 +134,37 @@ async def _reply(desk: _Desk, tx: Transaction, event: ReplySubmitted, rules: Cas
         author=event.data.author or _author(ticket, event),
         channel=event.data.channel,
     )
-    decision = decide(joined.ticket, reply, tx.now, message_id=new_id(), actor=_actor(event), rules=rules)
-    desk.put(decision.ticket)
-    return [Change(joined, _actor(event), cause=event), Change(decision, _actor(event), cause=event)]
+    try:
+        decision = decide(joined.ticket, reply, tx.now, message_id=new_id(), actor=_actor(event), rules=rules)
+    except TransitionRefused:
+        if not _is_too_late(joined.ticket, reply, rules):
+            raise
+        decisions = [joined, *await _follow_up(desk, tx, joined.ticket, reply, actor=_actor(event), rules=rules)]
+    else:
+        decisions = [joined, decision]
+    for each in decisions:
+        desk.put(each.ticket)
+    return [Change(each, _actor(event), cause=event) for each in decisions]
+
+
+def _is_too_late(ticket: Ticket, reply: Reply, rules: CaseRules) -> bool:
+    """Whether a customer writes to a closed ticket after the time in which that would have reopened it."""
+    return (
+        reply.author_kind is AuthorKind.CUSTOMER
+        and ticket.step is Step.CLOSED
+        and ticket.merged_into is None
+        and ticket.kind in rules.reopen_within
+    )
+
+
+async def _follow_up(
+    desk: _Desk, tx: Transaction, closed: Ticket, reply: Reply, *, actor: str, rules: CaseRules
+) -> list[Decision]:
+    command = FollowUp(body=reply.body, channel=reply.channel)
+    opened = await open_like(tx, closed, opening_of_follow_up(closed, command, rules), actor, rules)
+    here, there, link = continued(closed, opened.ticket, tx.now, actor)
+    desk.links.append(link)
+    return [here, opened, there]
 
 
 def _addressed(desk: _Desk, event: ReplySubmitted) -> Ticket:

@@ -50,6 +50,18 @@ async def end_of_merges(reader: Reader, ticket_id: UUID) -> UUID:
     return ticket_id if row is None else row["id"]
 
 
+async def open_continuation(reader: Reader, ticket_id: UUID, requester_id: UUID) -> UUID | None:
+    """The newest ticket of this requester that continues the ticket and is not closed. Plan: ticket_links_to."""
+    row = await reader.fetchrow(
+        "select tickets.id from ticket_links join tickets on tickets.id = from_id"
+        " where to_id = $1 and relation = 'continues' and requester_id = $2 and step <> 'closed'"
+        " order by number desc limit 1",
+        ticket_id,
+        requester_id,
+    )
+    return None if row is None else row["id"]
+
+
 async def lock_links(tx: Transaction) -> None:
     """Nobody else makes a link before this transaction has ended."""
     await tx.execute("select pg_advisory_xact_lock($1)", _LINKERS)
