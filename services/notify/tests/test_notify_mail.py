@@ -14,7 +14,7 @@ from opora_contracts.feedback import SurveyRequested
 from opora_contracts.mail_threads import Claim, thread_of, token_keys
 from opora_contracts.notifications import NotificationDelivered, NotificationFailed, NotificationSuppressed
 from opora_contracts.sla import SlaBreached
-from opora_contracts.tickets import TicketAssigned, TicketNoted, TicketReplied, TicketResolved
+from opora_contracts.tickets import TicketAssigned, TicketNoted, TicketReplied, TicketResolved, TicketUpdated
 from opora_contracts.vocabulary import AuthorKind, Channel, Metric, Priority, ResolutionCode
 from opora_notify.settings import NotifySettings
 
@@ -155,6 +155,36 @@ async def test_the_requester_s_answer_is_proven_by_the_address_that_it_goes_to(
     assert opened == [Claim(1042, customer.customer_id), None]
     assert told["Reply-To"] == "support@example.com"
     assert (asked["X-Opora-Instance"], asked["Auto-Submitted"]) == ("one", "auto-replied")
+
+
+async def test_a_watcher_is_told_and_their_answer_is_proven_too(notify: Notify, mail_server: Any) -> None:
+    """Who was copied in gets the next answer, none of what was before, and a token of their own."""
+    secrets = {"a": "a secret of thirty-two bytes and more"}
+    settings = {"mail_reply_to": "support@example.com", "intake_mail_token_keys": secrets}
+    async with notify(**settings) as post:
+        requester, watcher = await post.register(), await post.register(name="Vera", email="vera@example.org")
+        ticket_id = await post.open_ticket(requester.customer_id, number="OP-1042")
+        await post.notifications(ticket_id, "delivered")
+        await post.publish(TicketUpdated(ticket_id=ticket_id, watchers=(f"customer:{watcher.customer_id}",)))
+        await post.publish(
+            TicketResolved(
+                ticket_id=ticket_id,
+                cycle=1,
+                resolution_code=ResolutionCode.SOLVED,
+                requester_id=requester.customer_id,
+            )
+        )
+        await post.notifications(ticket_id, "delivered", count=3)
+    keys = token_keys(secrets, None)
+    assert keys is not None
+    proven = {
+        thread_of(keys, recipients=[letter["Reply-To"]], message_ids=[], subject="").claim
+        for letter in mail_server.letters
+    }
+    assert proven == {Claim(1042, requester.customer_id), Claim(1042, watcher.customer_id)}
+    assert sorted(letter["To"] for letter in mail_server.letters) == ["Olga <olga@example.org>"] * 2 + [
+        "Vera <vera@example.org>"
+    ]
 
 
 def test_a_reply_address_that_cannot_carry_a_token_is_refused() -> None:
@@ -338,7 +368,7 @@ async def test_rules_are_data(notify: Notify, mail_server: Any) -> None:
     async with notify() as post:
         client = post.client
         defaults = (await client.get("/v1/rules")).json()
-        assert (defaults["version"], len(defaults["rules"])) == (0, 14)
+        assert (defaults["version"], len(defaults["rules"])) == (0, 16)
         saved = await client.put("/v1/rules", json={"version": 0, "rules": [rule]})
         assert (saved.status_code, saved.json()["version"]) == (200, 1)
         stale = await client.put("/v1/rules", json={"version": 0, "rules": []})

@@ -33,6 +33,7 @@ FACTS: dict[str, Fact] = {
         ticket_id=ID, message_id=ID, author_kind=AuthorKind.AGENT, author="anna", channel=Channel.WEB
     ),
     "ticket_resolved": RESOLVED,
+    "ticket_watched": RESOLVED,
     "sla_warning": SlaWarning.model_validate(CLOCK | TIMES | {"percent": 75, "assignee": "anna"}),
     "sla_breached": SlaBreached.model_validate(CLOCK | TIMES | {"group": "Network"}),
     "sla_escalated": SlaEscalated.model_validate(
@@ -108,6 +109,17 @@ def test_every_template_speaks_every_language(template: str, language: str) -> N
     assert "OP-1042" in written.text
     assert f'<html lang="{language}">' in written.html
     assert "{{" not in written.text + written.html
+
+
+@pytest.mark.parametrize("language", rendering.LANGUAGES)
+def test_a_watcher_reads_the_answer_or_that_it_is_solved(language: str) -> None:
+    """The same template serves both; without an answer's text there is nothing to quote."""
+    values = {"name": "Olga", "ticket": ticket(), "fact": RESOLVED, "event_type": RESOLVED.event_type}
+    solved = rendering.write_letter("ticket_watched", language, "UTC", values)
+    assert ("solved" if language == "en" else "решено") in solved.text
+    answered = rendering.write_letter("ticket_watched", language, "UTC", {**values, "body": "Try now"})
+    assert "Try now" in answered.text
+    assert "Try now" in answered.html
 
 
 def test_the_templates_tested_are_all_there_are() -> None:

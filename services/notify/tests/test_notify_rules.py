@@ -135,6 +135,16 @@ def test_only_an_agents_reply_goes_to_the_requester() -> None:
     assert told(replied(AuthorKind.CUSTOMER)) == []
 
 
+def test_watchers_are_told_what_the_requester_is_told() -> None:
+    """Customers and agents who watch get what agents answer; the requester no second letter, the author none."""
+    watched = replace(VPN, watchers=(f"customer:{OTHER}", f"customer:{CUSTOMER}", "agent:lena"))
+    others = [(f"customer:{OTHER}", "ticket_watched"), ("agent:lena", "ticket_watched")]
+    assert told(replied(AuthorKind.AGENT), ticket=watched) == [(f"customer:{CUSTOMER}", "ticket_replied"), *others]
+    assert told(replied(AuthorKind.AGENT), ticket=watched, actor="agent:lena")[1:] == others[:1]
+    assert told(replied(AuthorKind.CUSTOMER), ticket=watched) == []
+    assert told(TicketNoted(ticket_id=TICKET, message_id=OTHER), ticket=watched) == []
+
+
 def test_an_internal_note_tells_nobody() -> None:
     """By default a note, which customers must never see, leads to no message."""
     assert told(TicketNoted(ticket_id=TICKET, message_id=OTHER)) == []
@@ -315,5 +325,10 @@ def test_a_ticket_is_what_its_facts_say() -> None:
         TicketAssessed(ticket_id=TICKET, impact=Level.HIGH, urgency=Level.HIGH, priority=Priority.P1, category="net"),
     )
     assert assessed == replace(VPN, title="VPN drops", product="VPN", priority="P1", category="net")
+    watched = tickets.apply(assessed, TicketUpdated(ticket_id=TICKET, watchers=("agent:lena",)))
+    assert watched is not None
+    assert watched.watchers == ("agent:lena",)
+    assert tickets.apply(watched, TicketUpdated(ticket_id=TICKET, title="VPN")) == replace(watched, title="VPN")
+    assert tickets.apply(watched, TicketUpdated(ticket_id=TICKET, watchers=())) == replace(watched, watchers=())
     nobody = tickets.apply(ticket, TicketAssigned(ticket_id=TICKET))
     assert nobody == replace(VPN, group=None, assignee=None)

@@ -72,6 +72,7 @@ async def follow_tickets(events: Sequence[Event[Any]], tx: Transaction, *, plann
     """
     known = await store.lock_tickets(tx, {event.data.ticket_id for event in events})
     changed: dict[UUID, Ticket] = {}
+    watched: set[UUID] = set()
     seen: list[tuple[Event[Any], Ticket | None]] = []
     for event in events:
         fact: TicketFact = event.data
@@ -79,8 +80,11 @@ async def follow_tickets(events: Sequence[Event[Any]], tx: Transaction, *, plann
         after = tickets.apply(before, fact)
         if after is not None and after != before:
             known[fact.ticket_id] = changed[fact.ticket_id] = after
+            if after.watchers != (before.watchers if before else ()):
+                watched.add(after.ticket_id)
         seen.append((event, after))
     await store.save_tickets(tx, list(changed.values()))
+    await store.save_watchers(tx, [changed[ticket_id] for ticket_id in watched])
     await _plan(tx, seen, planning)
 
 

@@ -129,12 +129,14 @@ async def _write(
 
 
 def _reply_to(notification: Notification, ticket: Ticket, settings: NotifySettings) -> str | None:
-    """Where an answer goes to; the requester's proves the ticket and who answers, nobody else's does."""
+    """Where an answer goes to; a customer's who takes part proves the ticket and who answers, nobody else's does."""
     mailbox, keys = settings.mail_reply_to, settings.token_keys
     number = _TICKET_NUMBER.fullmatch(ticket.number)
-    if mailbox is None or keys is None or number is None or notification.recipient != f"customer:{ticket.requester_id}":
+    kind, _, identifier = notification.recipient.partition(":")
+    takes_part = notification.recipient in {f"customer:{ticket.requester_id}", *ticket.watchers}
+    if mailbox is None or keys is None or number is None or kind != "customer" or not takes_part:
         return mailbox
-    return reply_address(keys, Claim(int(number[1]), UUID(str(ticket.requester_id))), mailbox)
+    return reply_address(keys, Claim(int(number[1]), UUID(identifier)), mailbox)
 
 
 def _answered(code: int, text: str) -> Outcome:

@@ -30,6 +30,8 @@ class Audience(StrEnum):
     """Whom a rule can name, beside `address:<mail address>`."""
 
     REQUESTER = "requester"
+    WATCHERS = "watchers"
+    """Those who watch the ticket, but its requester."""
     ASSIGNEE = "assignee"
     LEAD = "lead"
     GROUP = "group"
@@ -178,6 +180,9 @@ def _recipients(
     if audience == Audience.REQUESTER:
         requester = _requester(event.data, ticket)
         return [(f"customer:{requester}", None)] if requester else []
+    if audience == Audience.WATCHERS:
+        requester = f"customer:{_requester(event.data, ticket)}"
+        return [(one, None) for one in (ticket.watchers if ticket else ()) if one != requester]
     told = getattr(event.data, "tell", ()) if audience == Audience.ESCALATION else (audience,)
     group, assignee = _value("group", event.data, ticket) or "", _value("assignee", event.data, ticket)
     return [recipient for one in told for recipient in _agents(one, group, assignee, directory)]

@@ -20,6 +20,8 @@ class Ticket:
     group: str | None = None
     product: str | None = None
     category: str | None = None
+    watchers: tuple[str, ...] = ()
+    """`agent:` or `customer:` and the id."""
 
 
 def apply(ticket: Ticket | None, fact: TicketFact) -> Ticket | None:
@@ -50,6 +52,7 @@ def apply(ticket: Ticket | None, fact: TicketFact) -> Ticket | None:
                 title=fact.title or ticket.title,
                 product=fact.product or ticket.product,
                 category=fact.category or ticket.category,
+                watchers=ticket.watchers if fact.watchers is None else fact.watchers,
             )
         case _:
             return ticket

@@ -55,20 +55,23 @@ class RuleSet:
     rules: tuple[Rule, ...]
 
 
+_TICKETS = (
+    "select tickets.*, coalesce(watchers, '{}') as watchers from tickets left join ticket_watchers using (ticket_id)"
+    " where ticket_id = any($1)"
+)
+
 # Tickets ------------------------------------------------------------------------------------------------------------
 
 
 async def lock_tickets(tx: Transaction, ticket_ids: Collection[UUID]) -> dict[UUID, Ticket]:
     """The tickets that are known, locked in one order until this commits."""
-    rows = await tx.fetch(
-        "select * from tickets where ticket_id = any($1) order by ticket_id for update", list(ticket_ids)
-    )
+    rows = await tx.fetch(f"{_TICKETS} order by ticket_id for update of tickets", list(ticket_ids))
     return {row["ticket_id"]: _ticket(row) for row in rows}
 
 
 async def find_tickets(reader: Reader, ticket_ids: Collection[UUID]) -> dict[UUID, Ticket]:
     """The tickets that are known."""
-    rows = await reader.fetch("select * from tickets where ticket_id = any($1)", list(ticket_ids))
+    rows = await reader.fetch(_TICKETS, list(ticket_ids))
     return {row["ticket_id"]: _ticket(row) for row in rows}
 
 
@@ -95,6 +98,15 @@ async def save_tickets(tx: Transaction, tickets: Collection[Ticket]) -> None:
             )
             for one in tickets
         ],
+    )
+
+
+async def save_watchers(tx: Transaction, tickets: Collection[Ticket]) -> None:
+    """Write who watches these tickets, which are saved."""
+    await tx.executemany(
+        "insert into ticket_watchers (ticket_id, watchers) values ($1, $2)"
+        " on conflict (ticket_id) do update set watchers = excluded.watchers",
+        [(one.ticket_id, list(one.watchers)) for one in tickets],
     )
 
 
@@ -345,7 +357,7 @@ async def list_notifications(
 
 def _ticket(row: Any) -> Ticket:
     values = dict(row)
-    return Ticket(group=values.pop("support_group"), **values)
+    return Ticket(group=values.pop("support_group"), watchers=tuple(values.pop("watchers")), **values)
 
 
 def _agent(row: Any) -> Agent:
