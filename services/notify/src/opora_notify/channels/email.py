@@ -3,6 +3,7 @@
 import re
 import time
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from email.errors import HeaderParseError
 from email.message import EmailMessage
 from email.utils import parseaddr
@@ -15,7 +16,7 @@ from opora_contracts import Fact
 from opora_contracts.feedback import SurveyRequested
 from opora_contracts.mail_addresses import address_digest, is_address_at_fault
 from opora_contracts.mail_threads import Claim, reply_address
-from opora_contracts.tickets import TicketReplied
+from opora_contracts.tickets import TicketCreated, TicketReplied
 from opora_notify import rendering, store
 from opora_notify.channels import UnsentError
 from opora_notify.domain.delivery import Delayed, Delivered, Notification, Outcome, Refused, Withheld
@@ -29,6 +30,8 @@ from opora_notify.store.undeliverable import UndeliverableAddress
 _IDLE_SECONDS = 10.0
 """A connection that was idle for longer is not trusted any more: servers close silent ones."""
 _FAREWELL_SECONDS = 1.0
+_WEB_FORM = "system:web-form"
+"""Who opens the tickets of intake's web forms."""
 _PERMANENT = 500
 _ENHANCED_STATUS = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
 _TICKET_NUMBER = re.compile(r"[A-Z][A-Z0-9]*-([0-9]{1,9})")
@@ -113,16 +116,26 @@ async def _write(
         raise UnsentError(Withheld(f"{notification.recipient} has no mail address"))
     await _require_deliverable(database, contact.email)
     ticket = await _ticket(database, notification.ticket_id)
-    fact = event_in(notification.event).data
+    event = event_in(notification.event)
+    fact = event.data
+    # Anybody may have written that and named this address: nothing of it is sent there, or strangers wrote by us.
+    is_unproven = isinstance(fact, TicketCreated) and event.actor == _WEB_FORM
+    name, ticket = ("", replace(ticket, title="")) if is_unproven else (contact.name, ticket)
     quoted = await _quoted(fact, sources)
     language = _language(notification, fact, ticket, contact, settings.default_language)
-    values = {"name": contact.name, "ticket": ticket, "fact": fact, "event_type": notification.event_type, **quoted}
+    values = {
+        "name": name,
+        "ticket": ticket,
+        "fact": fact,
+        "event_type": notification.event_type,
+        **quoted,
+    }
     try:
         message = rendering.compose(
             rendering.write_letter(notification.template, language, contact.time_zone, values),
             notification,
             sender=settings.mail_from,
-            to_name=contact.name,
+            to_name=name,
             to_address=contact.email,
             domain=settings.message_id_domain,
             reply_to=_reply_to(notification, ticket, settings),
