@@ -40,7 +40,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
         *(f"docs/sla-{page}" for page in ("escalation", "commitments", "changes", "simulation", "reports")),
     ),
     "Tickets": ("docs/the-case", "docs/search", "docs/attachments"),
-    "Channels": ("docs/mail", "docs/webhooks", "docs/calls", "docs/chat"),
+    "Channels": ("docs/mail", "docs/webhooks", "docs/calls", "docs/chat", "docs/web-forms"),
     "Customers": ("docs/customers",),
     "Events": ("docs/events/index", "docs/events/opora.requests", "docs/events/*", "reference/asyncapi"),
     "HTTP": (*(f"reference/{service}" for service in SERVICES), "reference/*"),

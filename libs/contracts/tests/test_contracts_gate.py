@@ -218,7 +218,7 @@ def test_the_commands_speak_in_lines_and_exit_codes(tmp_path: Path, capsys: pyte
     lines = capsys.readouterr().out.splitlines()
     assert "ticket.created version 1: not_frozen (both ways): no schema is committed" in "\n".join(lines)
     assert main(["freeze", "--directory", str(tmp_path)]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 49
+    assert len(capsys.readouterr().out.splitlines()) == 51
     (tmp_path / "schemas/ticket.held/1/0001.json").write_text('{"type":"array"}', encoding="utf-8")
     assert main(["freeze", "--directory", str(tmp_path)]) == 1
     assert "ticket.held version 1 against revision 1: type_changed" in capsys.readouterr().out

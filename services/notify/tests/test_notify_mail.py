@@ -45,6 +45,34 @@ async def test_a_new_ticket_writes_to_its_requester(notify: Notify, mail_server:
     assert "olga@" not in fact.data.model_dump_json()
 
 
+@pytest.mark.parametrize("language", ["en", "ru"])
+async def test_what_came_by_a_web_form_is_not_repeated_to_the_address_it_names(
+    notify: Notify, mail_server: Any, language: str
+) -> None:
+    """Nobody has proven the address: neither the title nor the name that were given leave with the acknowledgement."""
+    async with notify() as post:
+        customer = await post.register(name="Buy pills", email="victim@example.org")
+        ticket_id = await post.open_ticket(
+            customer.customer_id,
+            title="Cheap pills",
+            language=language,
+            channel=Channel.WEB,
+            event={"actor": "system:web-form"},
+        )
+        await post.notifications(ticket_id, "delivered")
+    (letter,) = mail_server.letters
+    assert "pills" not in letter.as_string().lower()
+    assert "pills" not in text_of(letter).lower() + str(letter.get_body(("html",)).get_content()).lower()
+    assert letter["To"] == "victim@example.org"
+    assert (
+        letter["Subject"]
+        == {
+            "en": "[OP-1042] We have received your request",
+            "ru": "[OP-1042] Мы получили ваше обращение",
+        }[language]
+    )
+
+
 async def test_an_event_delivered_twice_writes_once(notify: Notify, mail_server: Any) -> None:
     """The same facts again, in whatever number, lead to no second letter."""
     async with notify() as post:

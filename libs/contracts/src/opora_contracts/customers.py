@@ -12,6 +12,10 @@ PhoneNumber = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{1,14}$")]
 """ITU-T E.164: a plus, the country's code, the number; nothing else."""
 
 
+AddressDigest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""Stands for an address that the reader may know: SHA-256 of it in lower case, as hexadecimal digits."""
+
+
 class ConsentStatement(BaseModel):
     """What the customer said last about one purpose."""
 
@@ -55,6 +59,22 @@ class CustomerMerged(Fact, event_type="customer.merged"):
     customer_id: UUID
     merged_into: UUID
     """It may itself be merged into another one: follow until one stands alone."""
+
+
+class CustomerUndeliverable(Fact, event_type="customer.undeliverable"):
+    """Letters to one of the customer's addresses come back for good: nobody should write to it any more."""
+
+    customer_id: UUID
+    address_digest: Annotated[AddressDigest, Personal]
+    status: Identifier
+    """Why, by RFC 3463: `5.1.1` is a mailbox that does not exist."""
+
+
+class CustomerDeliverable(Fact, event_type="customer.deliverable"):
+    """An address of which `customer.undeliverable` was told can be written to again."""
+
+    customer_id: UUID
+    address_digest: Annotated[AddressDigest, Personal]
 
 
 class OrganizationFact(Fact):

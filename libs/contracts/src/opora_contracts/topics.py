@@ -67,6 +67,8 @@ CUSTOMERS = Topic(
         customers.CustomerRegistered,
         customers.CustomerUpdated,
         customers.CustomerMerged,
+        customers.CustomerUndeliverable,
+        customers.CustomerDeliverable,
         customers.OrganizationRegistered,
         customers.OrganizationUpdated,
     ),

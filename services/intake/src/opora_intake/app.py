@@ -24,9 +24,11 @@ from opora_intake.api import (
     links,
     macros,
     organizations,
+    public_forms,
     saved_views,
     search,
     tickets,
+    web_forms,
 )
 from opora_intake.api.dependencies import files_of, rules_of
 from opora_intake.api.openings import opening_routes
@@ -67,6 +69,8 @@ def compose(platform: Platform) -> Parts:
             attachments.router,
             calls.router,
             *chats.chat_routes(chat_room),
+            web_forms.router,
+            public_forms.router,
             hooks.router,
             hooks.inbox_routes(hook_desk.woken.set),
         ),
@@ -88,7 +92,7 @@ def compose(platform: Platform) -> Parts:
             Loop("keep_searchable", partial(keep_searchable, database=platform.database)),
         ),
         # GitHub sends forms unless it is told otherwise.
-        form_paths=(hooks.HOOK_PATH,),
+        form_paths=(hooks.HOOK_PATH, public_forms.PAGE_PATH),
         publish_marks=import_watermarks,
         uploads=attachments.UPLOADS,
     )

@@ -57,6 +57,11 @@ class IntakeSettings(ServiceSettings):
     intake_hook_workers: int = Field(default=2, ge=1, le=32)
     """Webhook deliveries that are handled at the same time, each of another source."""
 
+    intake_form_most_of_address_an_hour: int = Field(default=5, ge=1)
+    """Submissions of web forms within an hour that name one e-mail address; each form has a limit of its own."""
+    intake_form_most_an_hour: int = Field(default=1_000, ge=1)
+    """Submissions of all web forms within an hour."""
+
     intake_chat_idle_seconds: float = Field(default=900, gt=0)
     """A chat in which nobody has written for so long is closed."""
     intake_chat_streams: int = Field(default=500, ge=1, le=10_000)

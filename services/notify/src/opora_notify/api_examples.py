@@ -35,6 +35,13 @@ NOTIFICATION: Json = {
     "due_at": None,
     "finished_at": "2026-03-02T08:14:06.020000Z",
 }
+UNDELIVERABLE: Json = {
+    "address_digest": "83a6bb3ec3f1c51a9dc8ab0ad6c2eb9b0a6d8b30e04dd0ac4c92ab3a9cd7b2d6",
+    "recipient": "customer:018f3a40-11aa-7b21-8e4f-0c9d5b7a1102",
+    "status": "5.1.1",
+    "source": "report",
+    "since": "2026-03-02T08:20:41Z",
+}
 RESENT = NOTIFICATION | {
     "state": "pending",
     "attempts": 0,

@@ -11,10 +11,16 @@ from opora_chassis.consume import Subscription
 from opora_chassis.identifiers import new_id
 from opora_chassis.platform import Platform
 from opora_chassis.service import Loop, Parts, Service
-from opora_contracts.customers import CustomerMerged, CustomerRegistered, CustomerUpdated
+from opora_contracts.customers import (
+    CustomerDeliverable,
+    CustomerMerged,
+    CustomerRegistered,
+    CustomerUndeliverable,
+    CustomerUpdated,
+)
 from opora_contracts.topics import CUSTOMERS, FEEDBACK, SLA, TICKETS
 from opora_contracts.vocabulary import MessageChannel
-from opora_notify import api, directory_api, handlers
+from opora_notify import api, directory_api, handlers, undeliverable_api
 from opora_notify.backlog import watch_backlog
 from opora_notify.channels import email, webhook
 from opora_notify.channels.email import Mailbag
@@ -90,7 +96,7 @@ def compose(platform: Platform) -> Parts:
     follow_other_facts = partial(handlers.follow_other_facts, planning=planning)
     follow_customers = partial(handlers.follow_customers, planning=planning)
     return Parts(
-        routers=(api.router, directory_api.router),
+        routers=(api.router, directory_api.router, undeliverable_api.router),
         subscriptions=(
             Subscription(topic=TICKETS, handle=follow_tickets, types=TICKETS.types),
             Subscription(topic=SLA, handle=follow_other_facts, types=SLA.types),
@@ -98,7 +104,13 @@ def compose(platform: Platform) -> Parts:
             Subscription(
                 topic=CUSTOMERS,
                 handle=follow_customers,
-                types=(CustomerRegistered, CustomerUpdated, CustomerMerged),
+                types=(
+                    CustomerRegistered,
+                    CustomerUpdated,
+                    CustomerMerged,
+                    CustomerUndeliverable,
+                    CustomerDeliverable,
+                ),
             ),
         ),
         loops=(

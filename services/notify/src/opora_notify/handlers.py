@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from opora_chassis.database import Transaction
 from opora_contracts import Event, NewEvent
-from opora_contracts.customers import CustomerFact, CustomerMerged
+from opora_contracts.customers import CustomerDeliverable, CustomerFact, CustomerMerged, CustomerUndeliverable
 from opora_contracts.notifications import NotificationFact
 from opora_contracts.tickets import TicketFact
 from opora_notify import store
@@ -23,8 +23,9 @@ from opora_notify.domain.delivery import FINISHED, Notification, Settlement, Sta
 from opora_notify.domain.envelopes import structured
 from opora_notify.domain.rules import Draft, Rule
 from opora_notify.domain.tickets import Ticket
-from opora_notify.store import RuleSet
+from opora_notify.store import RuleSet, undeliverable
 from opora_notify.store.reading import Reader
+from opora_notify.store.undeliverable import UndeliverableAddress
 
 PLANNED = Counter("opora_notifications_planned_total", "Messages put into the ledger", ["channel", "rule"])
 
@@ -55,14 +56,35 @@ async def follow_customers(events: Sequence[Event[Any]], tx: Transaction, *, pla
     """Keep the address book equal to the newest fact of each customer, history included.
 
     Whoever was merged is reached where the other one is, until a later fact says that the two are apart again. Letters
-    that waited for an address are tried at once.
+    that waited for an address are tried at once. What the facts say of undeliverable addresses holds in their order.
     """
+    await _follow_addresses(
+        tx, [event for event in events if not isinstance(event.data, CustomerFact | CustomerMerged)]
+    )
+    events = [event for event in events if isinstance(event.data, CustomerFact | CustomerMerged)]
     states = {event.data.customer_id: event.data for event in events if isinstance(event.data, CustomerFact)}
     newest = {event.data.customer_id: event.data for event in events}
     await store.save_customers(tx, list(states.values()))
     await store.save_merges(tx, [fact for fact in newest.values() if isinstance(fact, CustomerMerged)])
     if await store.hasten_messages(tx, [f"customer:{customer_id}" for customer_id in newest]):
         tx.after_commit(planning.wake)
+
+
+async def _follow_addresses(tx: Transaction, events: Sequence[Event[Any]]) -> None:
+    """Keep who is not written to; the last word on an address holds, whichever customer had it then."""
+    last = {event.data.address_digest: event for event in events}
+    deliverable = [digest for digest, event in last.items() if isinstance(event.data, CustomerDeliverable)]
+    if deliverable:
+        await undeliverable.unmark_addresses(tx, deliverable)
+    marks = [
+        UndeliverableAddress(
+            digest, f"customer:{event.data.customer_id}", event.data.status, source="report", since=event.time
+        )
+        for digest, event in last.items()
+        if isinstance(event.data, CustomerUndeliverable)
+    ]
+    if marks:
+        await undeliverable.mark_addresses(tx, marks)
 
 
 async def follow_tickets(events: Sequence[Event[Any]], tx: Transaction, *, planning: Planning) -> None:

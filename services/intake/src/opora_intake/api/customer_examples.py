@@ -17,6 +17,7 @@ CUSTOMER: Json = {
     "time_zone": "Europe/Berlin",
     "organization_id": ORGANIZATION_ID,
     "consents": [{"purpose": "surveys", "given": True, "at": _SAID_AT, "source": "portal"}],
+    "undeliverable": [],
     "merged_into": None,
     "version": 1,
 }
@@ -54,6 +55,7 @@ STATEMENT: Json = {
     "recorded_at": "2026-02-27T08:31:12Z",
     "recorded_by": "agent:anna",
 }
+DELIVERABLE_ADDRESSES: Json = {"The mailbox was repaired": {"address": "maria.keller@example.com"}}
 NEW_NOTES: Json = {"For whoever calls back": {"body": "Prefers a call after 16:00."}}
 NOTE: Json = {
     "id": "018f3a41-1d22-7e31-8c7f-3b5d9f102244",

@@ -26,6 +26,7 @@ from opora_intake.domain import Consent
 from opora_intake.domain.customer import Purpose
 from opora_intake.handlers import customers as handlers
 from opora_intake.handlers import merging
+from opora_intake.handlers.undeliverable import clear_address
 from opora_intake.store import customers as store
 
 router = APIRouter(prefix="/v1/customers/{customer_id}", tags=["customers"])
@@ -48,6 +49,12 @@ class Statement(Input):
     """Where that is known from, such as the form or the call."""
     at: Instant | None = None
     """When it was said; absent means now."""
+
+
+class DeliverableAddress(Input):
+    """The address that can be written to again."""
+
+    address: Annotated[str, StringConstraints(min_length=3, max_length=254)]
 
 
 class NewNote(Input):
@@ -81,6 +88,26 @@ async def post_unmerge(customer_id: UUID, call: CustomerWrite) -> Response:
 
     async def work(tx: Transaction) -> MergeView:
         return merge_view(await merging.unmerge_customer(tx, customer_id, call.caller.actor))
+
+    with broken_rules_as_problems():
+        return await call.run(work)
+
+
+@router.post("/deliverable", response_model=CustomerView, summary="Write to an address again")
+@shown(
+    examples.CUSTOMER | {"version": 2},
+    examples.DELIVERABLE_ADDRESSES,
+    conflict=_MERGED,
+)
+async def post_deliverable(customer_id: UUID, body: DeliverableAddress, call: CustomerWrite) -> Response:
+    """Letters to this address came back (`undeliverable`), and should not any more: notify writes to it again.
+
+    An address that is not marked is left as it is. What was withheld meanwhile is not sent by that: see
+    `POST /v1/notifications/{notification_id}/resend` of notify.
+    """
+
+    async def work(tx: Transaction) -> CustomerView:
+        return customer_view(await clear_address(tx, customer_id, body.address, call.caller.actor))
 
     with broken_rules_as_problems():
         return await call.run(work)

@@ -19,6 +19,17 @@ class ConsentView(View):
     """Where that is known from."""
 
 
+class UndeliverableView(View):
+    """An address to which letters come back for good: notify writes to it no more."""
+
+    address: str
+    status: str
+    """Why, by RFC 3463: `5.1.1` is a mailbox that does not exist."""
+    diagnostic: str
+    """What the mail server said."""
+    since: datetime
+
+
 class CustomerView(View):
     """A customer as it stands."""
 
@@ -33,6 +44,9 @@ class CustomerView(View):
     time_zone: str
     organization_id: UUID | None
     consents: list[ConsentView]
+    undeliverable: list[UndeliverableView]
+    """Those of `emails` that letters come back from; a letter from there ends that, or
+    `POST /v1/customers/{customer_id}/deliverable`."""
     merged_into: UUID | None
     """Who this is by now. The record holds nothing of its own any more; its id goes on to work."""
     version: int

@@ -47,6 +47,17 @@ class Consent:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class Undeliverable:
+    """An address to which letters come back for good, and what the server said of it."""
+
+    address: str
+    status: str
+    """RFC 3463."""
+    diagnostic: str
+    since: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Customer:
     """A person who asks for help. Each address belongs to one customer, whatever its letter case."""
@@ -64,6 +75,8 @@ class Customer:
     """The newest statement of each purpose, by purpose."""
     merged_into: UUID | None = None
     """Who this is in truth: the record holds nothing of its own any more."""
+    undeliverable: tuple[Undeliverable, ...] = ()
+    """Those of the addresses that letters come back from; kept beside the record, by address."""
     version: int
     last_time: datetime
 

@@ -16,6 +16,8 @@ from opora_intake.domain.errors import BadField
 
 MOST_FIELDS = 100
 MOST_CHOICES = 200
+_GREATEST = 1e300
+"""No number of JSON beyond it is one to reckon with; greater integers are no floating-point number at all."""
 LONGEST_TEXT = 10_000
 LONGEST_PUBLISHED = 200
 
@@ -110,7 +112,12 @@ _WANTED: Mapping[FieldType, str] = {
 
 def _number(definition: FieldDefinition, given: float) -> float:
     low, high = definition.minimum, definition.maximum
-    if not isfinite(given) or (low is not None and given < low) or (high is not None and given > high):
+    if (
+        abs(given) > _GREATEST
+        or not isfinite(given)
+        or (low is not None and given < low)
+        or (high is not None and given > high)
+    ):
         bounds = " and ".join(
             text for text in (low is not None and f"at least {low:g}", high is not None and f"at most {high:g}") if text
         )

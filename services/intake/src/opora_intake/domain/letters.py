@@ -122,6 +122,11 @@ def route(
     return begin(letter, thread, known, letter_id=letter_id, forged=forged)
 
 
+def is_believed(letter: Letter, servers: frozenset[str] | None) -> bool:
+    """Whether the letter's From may be taken for true as far as anybody was asked; `servers` as in `route`."""
+    return servers is None or _is_authentic(letter, servers)
+
+
 def begin(
     letter: Letter,
     thread: Thread,

@@ -14,12 +14,24 @@ from opora_intake.domain.commands import Note, Open, Watch
 from opora_intake.domain.details import MOST_WATCHERS
 from opora_intake.domain.errors import TransitionRefused
 from opora_intake.domain.floods import WINDOW, FloodRules, flood, is_told
-from opora_intake.domain.letters import Append, Begin, Known, LetterOutcome, Route, SetAside, begin, quarantine, route
+from opora_intake.domain.letters import (
+    Append,
+    Begin,
+    Known,
+    LetterOutcome,
+    Route,
+    SetAside,
+    begin,
+    is_believed,
+    quarantine,
+    route,
+)
 from opora_intake.handlers.attachments import Brought, attach_letter_files
 from opora_intake.handlers.case_settings import RulesInForce
 from opora_intake.handlers.customers import Asked, gather_circle
 from opora_intake.handlers.links import continue_ticket, follow_on
 from opora_intake.handlers.tickets import command_ticket, create_tickets, locked_ticket
+from opora_intake.handlers.undeliverable import hear_from, mark_returned
 from opora_intake.mail.addresses import Address
 from opora_intake.mail.identity import identity_of
 from opora_intake.mail.letter import Bounce, Letter, Reading, Unreadable
@@ -88,7 +100,7 @@ async def handle_letter(
     reason: str | None
     match reading:
         case Bounce():
-            await _report(tx, letter, reading)
+            await _report(tx, letter, reading, rules)
             outcome, reason, ticket_id = LetterOutcome.DELIVERY_REPORT, reading.reported_by, None
         case Unreadable() | str():
             unread = quarantine(
@@ -134,6 +146,8 @@ async def _answer(
         if reason is not None:
             told = ticket_id if is_told(recent) else await _tell_of_flood(tx, ticket_id, sender, reason, rules)
             return LetterOutcome.FLOOD, reason, told
+        if is_believed(letter, rules.servers):
+            await hear_from(tx, sender, _SELF)
     try:
         return await _follow(tx, decided, rules)
     except RuleBroken as refusal:
@@ -230,7 +244,11 @@ async def _let_watch(tx: Transaction, ticket: Ticket, copied: Sequence[Address],
         await command_ticket(tx, ticket.id, Watch(watchers=watchers), _SELF, rules.case)
 
 
-async def _report(tx: Transaction, letter: KeptLetter, bounce: Bounce) -> None:
+async def _report(tx: Transaction, letter: KeptLetter, bounce: Bounce, rules: LetterRules) -> None:
+    """Keep what the report says; what it says of whoever a letter of ours was written to, it may say of the address.
+
+    Anybody can write a report. That one was returned to us which we wrote is proven by its token.
+    """
     await store.add_deliveries(
         tx,
         [
@@ -248,3 +266,8 @@ async def _report(tx: Transaction, letter: KeptLetter, bounce: Bounce) -> None:
             for fact in bounce.facts
         ],
     )
+    thread = thread_of(
+        rules.keys, recipients=(*bounce.returned_addresses, *letter.envelope_to), message_ids=(), subject=""
+    )
+    if thread.claim is not None:
+        await mark_returned(tx, thread.claim.participant_id, bounce.facts, letter.id, _SELF)

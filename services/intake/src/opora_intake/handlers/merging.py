@@ -83,4 +83,7 @@ async def unmerge_customer(tx: Transaction, customer_id: UUID, actor: str | None
 async def _told(tx: Transaction, merged: Merged, actor: str | None) -> MergeOutcome:
     # First who has the addresses, then who has gone: a reader in between finds one of them at least.
     tx.emit(customer_event(merged.into, actor), customer_event(merged.customer, actor))
-    return MergeOutcome(merged.customer, merged.into, await merges.moved_tickets(tx, merged.entry.id))
+    stand = await store.customers_by_id(tx, [merged.customer.id, merged.into.id])  # with what is undeliverable now
+    return MergeOutcome(
+        stand[merged.customer.id], stand[merged.into.id], await merges.moved_tickets(tx, merged.entry.id)
+    )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from opora_intake.mail.addresses import parse_address
 from opora_intake.mail.classify import is_from_daemon
@@ -19,6 +20,8 @@ _LOOKED_AT_LINE = 400
 _STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.])")
 _REPLY_CODE = re.compile(r"(?<![\d.\[])([45])\d\d(?![\d.\]])")
 _ORIGINAL_ID = re.compile(r"^[ \t>]{0,9}Message-ID:\s{0,9}<([^<>\s]{1,500})>", re.IGNORECASE | re.MULTILINE)
+_RETURNED_ADDRESS = re.compile(r"(?<![\w.+-])[\w.-]{1,64}\+[A-Za-z2-7]{49}@[A-Za-z0-9.-]{1,255}", re.ASCII)
+_MOST_RETURNED = 10
 _BLANK_LINE = re.compile(rb"\r?\n[ \t]*\r?\n")
 _REPORT_TYPES = frozenset({"message/delivery-status", "message/global-delivery-status"})
 _RETURNED = frozenset({"message/rfc822", "message/global", "text/rfc822-headers", "message/global-headers"})
@@ -38,6 +41,11 @@ def bounce_of(root: Part, *, envelope_sender: str | None) -> Bounce | None:
     or a daemon's address): a person who quotes one wants help with it.
     """
     parts = list(_own_parts(root))
+    bounce = _bounce_of(root, parts, envelope_sender=envelope_sender)
+    return None if bounce is None else replace(bounce, returned_addresses=_returned_addresses(parts))
+
+
+def _bounce_of(root: Part, parts: list[Part], *, envelope_sender: str | None) -> Bounce | None:
     reports = [part for part in parts if part.content_type in _REPORT_TYPES]
     declared = root.parameters.get("report-type", "").lower() == "delivery-status"
     if reports and (declared or root.content_type == "multipart/report" or is_from_daemon(root, envelope_sender)):
@@ -73,7 +81,9 @@ def _reported(part: Part) -> Iterator[DeliveryFact]:
 
 def _fact_of(recipient: str, fields: Mapping[str, str]) -> DeliveryFact:
     diagnostic = fields.get("diagnostic-code", "").partition(";")[2].strip()
-    found = _STATUS.search(fields.get("status", "")) or _STATUS.search(diagnostic)
+    found = _STATUS.search(fields.get("status", ""))
+    if found is None or found[0].endswith(".0.0"):  # Exim writes 5.0.0 whatever the other server gave as the reason
+        found = _STATUS.search(diagnostic) or found
     outcome = _OUTCOMES.get(fields.get("action", "").split(" ")[0].lower(), Outcome.FAILED)
     status = found[0] if found else {Outcome.FAILED: "5.0.0", Outcome.DELAYED: "4.0.0"}.get(outcome, "2.0.0")
     return _fact(recipient, outcome, status, diagnostic)
@@ -99,6 +109,17 @@ def _returned_id(parts: list[Part]) -> str | None:
         if ids:
             return ids[0]
     return None
+
+
+def _returned_addresses(parts: list[Part]) -> tuple[str, ...]:
+    """Where answers to the returned letter would have gone to, as far as that can be a thread's token."""
+    texts = (
+        to_text(part.content()[:_LOOKED_AT_CHARACTERS])
+        for part in parts
+        if not part.parts or part.content_type in _RETURNED
+    )
+    found = (address for text in texts for address in _RETURNED_ADDRESS.findall(text))
+    return tuple(dict.fromkeys(found))[:_MOST_RETURNED]
 
 
 def _in_words(root: Part, parts: list[Part]) -> Bounce | None:

@@ -106,6 +106,8 @@ class Bounce:
     original_message_id: str | None
     reported_by: str
     """`dsn` for a report by RFC 3464, else the mail server whose wording it is."""
+    returned_addresses: tuple[str, ...] = ()
+    """Addresses with something after a `+` in what the report returns: among them the token of a letter of ours."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,4 +107,5 @@ def _letter(document: dict[str, Any], content: bytes) -> Letter:
 
 def _bounce(document: dict[str, Any]) -> Bounce:
     facts = tuple(DeliveryFact(**{**fact, "outcome": Outcome(fact["outcome"])}) for fact in document["facts"])
-    return Bounce(facts, document["original_message_id"], document["reported_by"])
+    returned = tuple(str(address) for address in document["returned_addresses"])
+    return Bounce(facts, document["original_message_id"], document["reported_by"], returned)

@@ -17,7 +17,11 @@ _CUSTOMER = (
     " array(select number from customer_phones where customer_id = customers.id order by ordinal, number) as phones,"
     " (select jsonb_agg(jsonb_build_object('purpose', purpose, 'given', given, 'at', at, 'source', source)"
     " order by purpose) from (select distinct on (purpose) purpose, given, at, source from customer_consents"
-    " where customer_id = customers.id order by purpose, at desc, id desc) as newest) as consents"
+    " where customer_id = customers.id order by purpose, at desc, id desc) as newest) as consents,"
+    " (select jsonb_agg(jsonb_build_object('address', customer_emails.address, 'status', status,"
+    " 'diagnostic', diagnostic, 'since', since) order by ordinal) from customer_emails join undeliverable_addresses"
+    " on lower(undeliverable_addresses.address) = lower(customer_emails.address)"
+    " where customer_emails.customer_id = customers.id) as undeliverable"
 )
 
 

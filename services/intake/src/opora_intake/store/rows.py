@@ -19,6 +19,7 @@ from opora_contracts.vocabulary import (
     WaitingOn,
 )
 from opora_intake.domain import Consent, Customer, Message, Organization, Ticket, Visibility
+from opora_intake.domain.customer import Undeliverable
 
 
 class Reader(Protocol):
@@ -72,9 +73,20 @@ def message_of(row: asyncpg.Record) -> Message:
 
 
 def customer_of(row: asyncpg.Record) -> Customer:
-    """The customer in a row of `customers` with its `emails`, `phones` and newest `consents`."""
+    """The customer in a row of `customers` with its `emails`, `phones`, newest `consents` and what is undeliverable."""
     consents = tuple(Consent(**{**one, "at": datetime.fromisoformat(one["at"])}) for one in row["consents"] or ())
-    return Customer(**{**row, "emails": tuple(row["emails"]), "phones": tuple(row["phones"]), "consents": consents})
+    undeliverable = tuple(
+        Undeliverable(**{**one, "since": datetime.fromisoformat(one["since"])}) for one in row["undeliverable"] or ()
+    )
+    return Customer(
+        **{
+            **row,
+            "emails": tuple(row["emails"]),
+            "phones": tuple(row["phones"]),
+            "consents": consents,
+            "undeliverable": undeliverable,
+        }
+    )
 
 
 def organization_of(row: asyncpg.Record) -> Organization:

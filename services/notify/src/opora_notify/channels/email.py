@@ -3,6 +3,7 @@
 import re
 import time
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from email.errors import HeaderParseError
 from email.message import EmailMessage
 from email.utils import parseaddr
@@ -13,8 +14,9 @@ import aiosmtplib
 from opora_chassis.database import Database
 from opora_contracts import Fact
 from opora_contracts.feedback import SurveyRequested
+from opora_contracts.mail_addresses import address_digest, is_address_at_fault
 from opora_contracts.mail_threads import Claim, reply_address
-from opora_contracts.tickets import TicketReplied
+from opora_contracts.tickets import TicketCreated, TicketReplied
 from opora_notify import rendering, store
 from opora_notify.channels import UnsentError
 from opora_notify.domain.delivery import Delayed, Delivered, Notification, Outcome, Refused, Withheld
@@ -22,12 +24,16 @@ from opora_notify.domain.envelopes import event_in
 from opora_notify.domain.tickets import Ticket
 from opora_notify.settings import NotifySettings
 from opora_notify.sources import GoneError, NotAnsweredError, Sources
-from opora_notify.store import Contact
+from opora_notify.store import Contact, undeliverable
+from opora_notify.store.undeliverable import UndeliverableAddress
 
 _IDLE_SECONDS = 10.0
 """A connection that was idle for longer is not trusted any more: servers close silent ones."""
 _FAREWELL_SECONDS = 1.0
+_WEB_FORM = "system:web-form"
+"""Who opens the tickets of intake's web forms."""
 _PERMANENT = 500
+_ENHANCED_STATUS = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
 _TICKET_NUMBER = re.compile(r"[A-Z][A-Z0-9]*-([0-9]{1,9})")
 
 
@@ -88,9 +94,10 @@ async def send(
         return unsent.outcome
     except aiosmtplib.SMTPRecipientsRefused as error:
         refusal = error.recipients[0]
-        return _answered(refusal.code, refusal.message)
+        await _remember(database, notification, recipient, refusal.code, refusal.message)
+        return _answered(refusal.code, refusal.message, recipient)
     except aiosmtplib.SMTPDataError as error:
-        return _answered(error.code, error.message)
+        return _answered(error.code, error.message, recipient)
     except aiosmtplib.SMTPNotSupported as error:
         return Refused(f"the mail server cannot take this letter: {error}")
     except (aiosmtplib.SMTPException, OSError) as error:
@@ -107,17 +114,28 @@ async def _write(
     contact = await _contact(database, notification, settings.default_language)
     if contact.email is None:
         raise UnsentError(Withheld(f"{notification.recipient} has no mail address"))
+    await _require_deliverable(database, contact.email)
     ticket = await _ticket(database, notification.ticket_id)
-    fact = event_in(notification.event).data
+    event = event_in(notification.event)
+    fact = event.data
+    # Anybody may have written that and named this address: nothing of it is sent there, or strangers wrote by us.
+    is_unproven = isinstance(fact, TicketCreated) and event.actor == _WEB_FORM
+    name, ticket = ("", replace(ticket, title="")) if is_unproven else (contact.name, ticket)
     quoted = await _quoted(fact, sources)
     language = _language(notification, fact, ticket, contact, settings.default_language)
-    values = {"name": contact.name, "ticket": ticket, "fact": fact, "event_type": notification.event_type, **quoted}
+    values = {
+        "name": name,
+        "ticket": ticket,
+        "fact": fact,
+        "event_type": notification.event_type,
+        **quoted,
+    }
     try:
         message = rendering.compose(
             rendering.write_letter(notification.template, language, contact.time_zone, values),
             notification,
             sender=settings.mail_from,
-            to_name=contact.name,
+            to_name=name,
             to_address=contact.email,
             domain=settings.message_id_domain,
             reply_to=_reply_to(notification, ticket, settings),
@@ -139,8 +157,35 @@ def _reply_to(notification: Notification, ticket: Ticket, settings: NotifySettin
     return reply_address(keys, Claim(int(number[1]), UUID(identifier)), mailbox)
 
 
-def _answered(code: int, text: str) -> Outcome:
-    reason = f"the mail server answered {code}: {text}"
+async def _require_deliverable(database: Database, address: str) -> None:
+    """Raise UnsentError for an address to which letters come back for good."""
+    digest = address_digest(address)
+    mark = await undeliverable.find_mark(database, digest)
+    if mark is not None:
+        raise UnsentError(
+            Withheld(
+                f"letters to the address come back ({mark.status}): give another one, or clear it with"
+                f" DELETE /v1/undeliverable/{digest}"
+            )
+        )
+
+
+async def _remember(database: Database, notification: Notification, address: str, code: int, text: str) -> None:
+    """Write to an address no more of which the mail server says that it does not exist (RFC 5321 with RFC 2034)."""
+    status = _ENHANCED_STATUS.match(text.strip())
+    if code < _PERMANENT or status is None or not is_address_at_fault(status[1]):
+        return
+    async with database.transaction() as tx:
+        mark = UndeliverableAddress(
+            address_digest(address), notification.recipient, status[1], source="refusal", since=tx.now
+        )
+        await undeliverable.mark_addresses(tx, [mark])
+
+
+def _answered(code: int, text: str, recipient: str) -> Outcome:
+    # Servers repeat the address, and reasons are published.
+    shown = re.sub(re.escape(recipient), "the recipient", text, flags=re.IGNORECASE)
+    reason = f"the mail server answered {code}: {shown}"
     return Refused(reason) if code >= _PERMANENT else Delayed(reason)
 
 

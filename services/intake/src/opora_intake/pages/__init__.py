@@ -1,0 +1,1 @@
+"""Pages for people who have no key."""
