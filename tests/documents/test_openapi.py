@@ -258,12 +258,17 @@ async def placed(client: httpx.AsyncClient, operation: Operation) -> str:
 
 async def placed_on_ticket(client: httpx.AsyncClient, operation: Operation, path: str) -> str:
     """The path of an operation on a ticket, leading to one that it can be done to."""
-    ticket = (await client.post("/tickets", json={"title": "Login page answers 502"})).json()["number"]
+    kind = "problem" if "known-error" in path or "announcements" in path else "incident"
+    ticket = (await client.post("/tickets", json={"title": "Login page answers 502", "kind": kind})).json()["number"]
     if before := BEFORE.get(operation.name):
         assert (await client.post(f"/tickets/{ticket}/{before}", json=NEEDED.get(before, {}))).status_code == 200
     if operation.name == "set_fields":
         affected = {"name": "affected", "label": "Affected people", "type": "number"}
         assert (await client.patch("/settings", json={"fields": [affected]})).status_code == 200
+    if "{announcement_id}" in path:
+        said = {"body": "It is mended.", "after": "resolved"}
+        asked = await client.post(f"/tickets/{ticket}/announcements", json=said)
+        return path.format(ticket=ticket, announcement_id=asked.json()["id"])
     if "{attachment_id}" in path:
         sent = await client.post(f"/tickets/{ticket}/attachments", params={"name": "trace.log"}, content=b"502\n")
         return path.format(ticket=ticket, attachment_id=sent.json()["id"])

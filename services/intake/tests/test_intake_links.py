@@ -8,11 +8,12 @@ from uuid import uuid4
 import pytest
 
 from opora_contracts.tickets import TicketClosed, TicketLinked, TicketMerged, TicketResumed, TicketUpdated
-from opora_contracts.vocabulary import Relation, ResolutionCode, Step, WaitingOn
+from opora_contracts.vocabulary import Kind, Relation, ResolutionCode, Step, WaitingOn
 from opora_intake.domain import CaseRules, LinkRefused, Message, Ticket, TransitionRefused, commands, decide
 from opora_intake.domain.details import MOST_WATCHERS
 from opora_intake.domain.links import (
     INVERSE,
+    MOST_INCIDENTS,
     MOST_LINKS,
     check_link,
     check_split,
@@ -66,6 +67,27 @@ def test_what_cannot_be_linked_is_refused(ticket_at: TicketAt, after_noon: At) -
         check_link(here, parent, there, closes_circle=False, parents=0, counts=[0, MOST_LINKS])
     related = link_between(here, Relation.RELATED_TO, there, after_noon(1), None)
     check_link(here, related, there, closes_circle=True, parents=1, counts=[MOST_LINKS - 1, 0])
+
+
+def test_a_problem_gathers_more_incidents_than_a_ticket_has_links(ticket_at: TicketAt, after_noon: At) -> None:
+    """5,000 name a problem as their cause; the incident itself, and a cause of another kind, have 200 links."""
+    incident, cause = ticket_at(Step.RECEIVED), ticket_at(Step.RECEIVED)
+    problem = replace(ticket_at(Step.RECEIVED), kind=Kind.PROBLEM)
+    link = link_between(incident, Relation.CAUSED_BY, problem, after_noon(1), None)
+    for ticket, other, counts in (
+        (incident, problem, [MOST_LINKS - 1, MOST_INCIDENTS - 1]),
+        (problem, incident, [MOST_INCIDENTS - 1, MOST_LINKS - 1]),
+    ):
+        check_link(ticket, link, other, closes_circle=False, parents=0, counts=counts)
+    refused = [
+        (incident, link, problem, [0, MOST_INCIDENTS]),
+        (incident, link, problem, [MOST_LINKS, 0]),
+        (incident, link_between(incident, Relation.CAUSED_BY, cause, after_noon(1), None), cause, [0, MOST_LINKS]),
+        (problem, link_between(problem, Relation.RELATED_TO, cause, after_noon(1), None), cause, [MOST_LINKS, 0]),
+    ]
+    for ticket, between, other, counts in refused:
+        with pytest.raises(LinkRefused, match="at most"):
+            check_link(ticket, between, other, closes_circle=False, parents=0, counts=counts)
 
 
 def test_a_merged_ticket_ends_as_a_duplicate_and_says_where_it_goes_on(ticket_at: TicketAt, after_noon: At) -> None:

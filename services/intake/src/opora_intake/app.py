@@ -24,6 +24,7 @@ from opora_intake.api import (
     links,
     macros,
     organizations,
+    problems,
     public_forms,
     saved_views,
     search,
@@ -39,6 +40,7 @@ from opora_intake.channels.mail import MailChannel
 from opora_intake.handlers.assignment import keep_assigning
 from opora_intake.handlers.closing import keep_closing
 from opora_intake.handlers.indexing import keep_searchable
+from opora_intake.handlers.problems import keep_announcing
 from opora_intake.handlers.requests import follow_requests
 from opora_intake.settings import IntakeSettings
 from opora_intake.store.imports import import_watermarks
@@ -59,6 +61,7 @@ def compose(platform: Platform) -> Parts:
             tickets.router,
             details.router,
             links.router,
+            problems.router,
             macros.router,
             case_settings.router,
             groups.router,
@@ -88,6 +91,7 @@ def compose(platform: Platform) -> Parts:
             *hook_desk.loops(),
             *chat_room.loops(),
             Loop("keep_assigning", partial(keep_assigning, database=platform.database, rules=rules_of(platform))),
+            Loop("keep_announcing", partial(keep_announcing, database=platform.database, rules=rules_of(platform))),
             Loop("keep_closing", partial(keep_closing, database=platform.database, rules=rules_of(platform))),
             Loop("keep_searchable", partial(keep_searchable, database=platform.database)),
         ),

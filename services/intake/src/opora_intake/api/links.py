@@ -20,6 +20,7 @@ from opora_intake.store import links as store
 
 router = APIRouter(prefix="/v1/tickets/{ticket}", tags=["tickets"])
 
+_MOST_SHOWN = 1_000
 _NO_LINK = "The link cannot be: a circle, a second parent, too many; or `expected_version` is not the ticket's version."
 
 
@@ -38,10 +39,10 @@ class LinkView(View):
 @router.get("/links", summary="List a ticket's links")
 @shown(examples.LINKS)
 async def get_links(ticket: TicketReference, platform: PlatformDependency, _caller: ReadTickets) -> Page[LinkView]:
-    """All links, at most 200 and what splitting adds, oldest first, as this end sees them."""
+    """The links, oldest first, as this end sees them: at most 1,000. All incidents of a problem are at `/incidents`."""
     found = await found_ticket(platform, ticket)
     views: list[LinkView] = []
-    for link, number, title, step in await store.links_of(platform.database, found.id):
+    for link, number, title, step in await store.links_of(platform.database, found.id, _MOST_SHOWN):
         relation, other = link.seen_from(found.id)
         views.append(
             LinkView(

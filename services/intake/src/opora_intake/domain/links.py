@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from opora_contracts.tickets import TicketLinked, TicketMerged, TicketUnlinked
-from opora_contracts.vocabulary import Channel, Priority, Relation, ResolutionCode, Step
+from opora_contracts.vocabulary import Channel, Kind, Priority, Relation, ResolutionCode, Step
 from opora_intake.domain.commands import Close, FollowUp, Link, Merge, Open, Split, Unlink, Watch
 from opora_intake.domain.details import MOST_WATCHERS
 from opora_intake.domain.drafts import recorded
@@ -17,6 +17,8 @@ from opora_intake.domain.ticket import Decision, Message, Ticket
 from opora_intake.domain.transitions import refused, steps_of
 
 MOST_LINKS = 200
+MOST_INCIDENTS = 5_000
+"""Links of a problem that gathers incidents."""
 MOST_MESSAGES = 5_000
 """Messages of a ticket that can be split."""
 
@@ -73,7 +75,7 @@ def check_link(
     """Raises LinkRefused for a link that cannot be.
 
     `closes_circle` says that one can go from the link's `to` end to its `from` end by links of its relation, `parents`
-    how many parents its child has, `counts` how many links either end has.
+    how many parents its child has, `counts` how many links the ticket and the other one have.
     """
     if ticket.id == other.id:
         raise LinkRefused(f"{ticket.label} cannot be linked with itself")
@@ -82,8 +84,11 @@ def check_link(
     if link.relation is Relation.PARENT_OF and parents:
         child = other if link.to_id == other.id else ticket
         raise LinkRefused(f"{child.label} has a parent already: unlink it first")
-    if max(counts) >= MOST_LINKS:
-        raise LinkRefused(f"A ticket has at most {MOST_LINKS} links")
+    for end, count in zip((ticket, other), counts, strict=True):
+        gathers = link.relation is Relation.CAUSED_BY and link.to_id == end.id and end.kind is Kind.PROBLEM
+        most = MOST_INCIDENTS if gathers else MOST_LINKS
+        if count >= most:
+            raise LinkRefused(f"{end.label} can have at most {most} links of this sort")
 
 
 def linked(

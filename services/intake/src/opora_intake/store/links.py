@@ -129,13 +129,14 @@ async def count_links(reader: Reader, ticket_id: UUID) -> int:
     return 0 if row is None else row["count"]
 
 
-async def links_of(reader: Reader, ticket_id: UUID) -> list[tuple[TicketLink, int, str, Step]]:
-    """The ticket's links with number, title and step of the other end, oldest first. At most twice MOST_LINKS rows."""
+async def links_of(reader: Reader, ticket_id: UUID, limit: int) -> list[tuple[TicketLink, int, str, Step]]:
+    """The ticket's oldest links with number, title and step of the other end."""
     rows = await reader.fetch(
         f"select {_LINK}, number, title, step from ticket_links join tickets"
         " on tickets.id = case when from_id = $1 then to_id else from_id end"
-        " where from_id = $1 or to_id = $1 order by since, number",
+        " where from_id = $1 or to_id = $1 order by since, number limit $2",
         ticket_id,
+        limit,
     )
     return [
         (

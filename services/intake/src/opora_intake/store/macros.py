@@ -10,7 +10,7 @@ from opora_intake.domain.macros import Macro, Operation
 from opora_intake.store.rows import Reader
 
 _MACRO = "name, description, operations, version, changed_at, changed_by"
-_WRITERS = 7_310_002
+_WRITERS = 7_310_004
 """The advisory lock of those who add, change or remove macros: rare, so that their number is kept exactly."""
 _OPERATIONS = TypeAdapter(tuple[Operation, ...])
 
