@@ -224,8 +224,8 @@ async def placed(client: httpx.AsyncClient, operation: Operation) -> str:
     path = operation.path.removeprefix("/v1")
     if "{ticket}" in path:
         return await placed_on_ticket(client, operation, path)
-    if path == "/macros/{name}":
-        return path.format(name=await kept_macro(client))
+    if path in {"/macros/{name}", "/web-forms/{name}"}:
+        return path.format(name=await (kept_macro if path.startswith("/macros") else kept_web_form)(client))
     if "{hook}" in path:
         source = {"kind": "github", "name": f"github-{uuid4().hex[:8]}", "secrets": ["a secret of the tests"]}
         assert (await client.post("/hook-sources", json=source)).status_code == 201
@@ -281,6 +281,13 @@ async def kept_macro(client: httpx.AsyncClient) -> str:
     macro = {"name": uuid4().hex, "description": "x", "operations": [{"action": "note", "data": {"body": "x"}}]}
     assert (await client.post("/macros", json=macro)).status_code == 201
     return str(macro["name"])
+
+
+async def kept_web_form(client: httpx.AsyncClient) -> str:
+    """The name of a web form that is there."""
+    form = {"name": uuid4().hex, "title": "Write to our support"}
+    assert (await client.post("/web-forms", json=form)).status_code == 201
+    return form["name"]
 
 
 async def addressed(client: httpx.AsyncClient, operation: Operation, path: str, body: dict[str, Any]) -> dict[str, Any]:

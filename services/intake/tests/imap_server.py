@@ -38,8 +38,15 @@ mail_gid = {group}
 first_valid_uid = 1
 first_valid_gid = 1
 auth_failure_delay = 0
+auth_mechanisms = plain login xoauth2 oauthbearer
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {directory}/oauth2.conf
+}}
 passdb {{
   driver = static
+  mechanisms = plain login
   args = password={password}
 }}
 userdb {{
@@ -71,10 +78,22 @@ namespace inbox {{
 """
 
 
-class ImapServer:
-    """Dovecot on ports and in a directory of its own. Everybody's password is `PASSWORD`."""
+_TOKENS = """
+introspection_mode = post
+introspection_url = {introspection_url}
+username_attribute = username
+active_attribute = active
+active_value = true
+"""
 
-    def __init__(self, directory: Path) -> None:
+
+class ImapServer:
+    """Dovecot on ports and in a directory of its own. Everybody's password is `PASSWORD`.
+
+    Access tokens are asked about at `introspection_url` (RFC 7662).
+    """
+
+    def __init__(self, directory: Path, introspection_url: str = "http://127.0.0.1:1/introspect") -> None:
         self._program = program("dovecot", "dovecot-imapd")
         self.directory = directory
         self.port, self.tls_port = free_ports(2)
@@ -89,6 +108,7 @@ class ImapServer:
                 if each.stat().st_uid == os.geteuid() and each != Path("/"):
                     each.chmod(each.stat().st_mode | 0o011)
             shutil.chown(mail, user.pw_uid, user.pw_gid)
+        (directory / "oauth2.conf").write_text(_TOKENS.format(introspection_url=introspection_url))
         self._configuration = directory / "dovecot.conf"
         self._configuration.write_text(
             _CONFIGURATION.format(
@@ -128,6 +148,14 @@ class ImapServer:
                     child.terminate()
             _, left = psutil.wait_procs(children, timeout=30)
             assert left == []
+
+    def drop_connections(self) -> None:
+        """Every connection breaks; new ones are let in."""
+        assert self._process is not None
+        for child in psutil.Process(self._process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if child.name() == "imap":
+                    child.kill()
 
     def mailbox(self, user: str, **fields: object) -> Mailbox:
         """The account as intake's settings describe it; polled often."""

@@ -12,8 +12,7 @@ from opora_contracts.mail_threads import Claim, TokenKeys, reply_address
 from opora_intake.channels import letters as desk_loop
 from opora_intake.channels.mail import MailChannel
 from opora_intake.handlers.letters import take_in
-from opora_intake.handlers.undeliverable import mark_returned
-from opora_intake.mail.letter import DeliveryFact, Outcome, Reading
+from opora_intake.mail.letter import Reading
 from opora_intake.mail.reading import read_letter
 from opora_intake.store import customers
 from services.intake.tests.mailroom import KEYS, SUPPORT, Mailroom, letter, someone
@@ -159,22 +158,28 @@ async def test_a_letter_from_there_clears_the_address(mailroom: Mailroom) -> Non
     assert data == {"customer_id": str(claim.participant_id), "address_digest": address_digest(anna)}
 
 
-async def test_an_address_is_cleared_by_hand(desk: Any) -> None:
-    """Over HTTP, once: the customer shows none afterwards, and an address that is not marked is left as it is."""
-    anna = someone()
-    made = await desk.post("/customers", {"name": "Anna", "emails": [anna]}, status=201)
-    assert made["undeliverable"] == []
-    raw = report(anna, reply_address(KEYS, Claim(1, UUID(made["id"])), SUPPORT))
+async def marked(desk: Any, address: str, customer_id: str) -> None:
+    """A report about the customer's address was taken in and handled."""
+    raw = report(address, reply_address(KEYS, Claim(1, UUID(customer_id)), SUPPORT))
     async with desk.database.transaction() as tx:
-        await take_in(tx, raw, channel="smtp", envelope_from="", envelope_to=[SUPPORT])
+        letter_id = await take_in(tx, raw, channel="smtp", envelope_from="", envelope_to=[SUPPORT])
     letters = MailChannel(desk.service.platform).desk()
     claimed = await desk_loop.claim(letters)
     assert claimed is not None
+    assert claimed.id == letter_id
 
     async def read(content: bytes, envelope_sender: str | None) -> Reading:
         return read_letter(content, envelope_sender=envelope_sender)
 
     await desk_loop.attempt(replace(letters, rules=replace(letters.rules, keys=KEYS)), claimed, read)
+
+
+async def test_an_address_is_cleared_by_hand(desk: Any) -> None:
+    """Over HTTP, once: the customer shows none afterwards, and an address that is not marked is left as it is."""
+    anna = someone()
+    made = await desk.post("/customers", {"name": "Anna", "emails": [anna]}, status=201)
+    assert made["undeliverable"] == []
+    await marked(desk, anna, made["id"])
     (shown,) = (await desk.get(f"/customers/{made['id']}"))["undeliverable"]
     assert (shown["address"], shown["status"]) == (anna, "5.1.1")
     other = await desk.post(f"/customers/{made['id']}/deliverable", {"address": someone()})
@@ -190,10 +195,7 @@ async def test_a_mark_goes_with_the_address_in_a_merge(desk: Any) -> None:
     anna = someone()
     one = await desk.post("/customers", {"name": "Anna", "emails": [anna]}, status=201)
     other = await desk.post("/customers", {"name": "Anna K."}, status=201)
-    async with desk.database.transaction() as tx:
-        letter_id = await take_in(tx, letter(anna), channel="smtp", envelope_from="", envelope_to=[SUPPORT])
-        fact = DeliveryFact(anna, Outcome.FAILED, "5.1.1", permanent=True, diagnostic="no such user")
-        await mark_returned(tx, UUID(one["id"]), [fact], letter_id, "system:mail")
+    await marked(desk, anna, one["id"])
     merged = await desk.post(f"/customers/{one['id']}/merge", {"into": other["id"]})
     assert [each["address"] for each in merged["into"]["undeliverable"]] == [anna]
     assert merged["customer"]["undeliverable"] == []

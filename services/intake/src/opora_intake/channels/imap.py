@@ -15,6 +15,8 @@ from imapclient import IMAPClient, SocketTimeout
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, LoginError
 
 from opora_intake.channels.mailbox import Afterwards, Mailbox, Security
+from opora_intake.channels.mailbox_errors import MailboxError, MailboxRefusedError
+from opora_intake.channels.oauth import Mechanism
 from opora_intake.mail.limits import MOST_LETTER_BYTES
 
 CONNECT_SECONDS = 10.0
@@ -26,14 +28,6 @@ MOST_BYTES = MOST_LETTER_BYTES + 1
 
 _LONGEST_REASON = 300
 _FAILURES = (IMAPClientError, OSError, EOFError)
-
-
-class MailboxError(Exception):
-    """The mailbox cannot be read now; the message says why, in the server's words where it gave some."""
-
-
-class MailboxRefusedError(MailboxError):
-    """The server does not let us in, or has no such folder: somebody must change something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +46,13 @@ class Session:
         self._mailbox = mailbox
 
     @classmethod
-    def open(cls, mailbox: Mailbox) -> "Session":
-        """Connect and log in. Raises MailboxError."""
+    def open(cls, mailbox: Mailbox, access_token: str | None = None) -> "Session":
+        """Connect and log in, with the password or else the access token. Raises MailboxError."""
         with _told():
             client = _connected(mailbox)
         try:
             with _told():
-                client.login(mailbox.user, mailbox.password.get_secret_value())
+                _log_in(client, mailbox, access_token)
                 # Times with their zone, as the server gives them.
                 client.normalise_times = False
         except MailboxError:
@@ -150,6 +144,15 @@ def _connected(mailbox: Mailbox) -> IMAPClient:
             _drop(client)
             raise
     return client
+
+
+def _log_in(client: IMAPClient, mailbox: Mailbox, access_token: str | None) -> None:
+    if mailbox.password is not None:
+        client.login(mailbox.user, mailbox.password.get_secret_value())
+    elif mailbox.oauth is not None and mailbox.oauth.mechanism is Mechanism.OAUTHBEARER:
+        client.oauthbearer_login(mailbox.user, access_token)
+    else:
+        client.oauth2_login(mailbox.user, access_token)
 
 
 def _drop(client: IMAPClient) -> None:

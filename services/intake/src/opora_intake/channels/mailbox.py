@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
+from opora_intake.channels.oauth import OAuth
 from opora_intake.mail.addresses import parse_address
 
 _Word = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -46,7 +47,9 @@ class Mailbox(BaseModel):
     ca_file: str | None = None
     """Certificates to trust instead of the system's."""
     user: _Word
-    password: SecretStr
+    password: SecretStr | None = None
+    oauth: OAuth | None = None
+    """Instead of a password: access tokens."""
     folder: _Word = "INBOX"
     afterwards: Afterwards = Afterwards.SEEN
     move_to: _Word | None = None
@@ -56,6 +59,8 @@ class Mailbox(BaseModel):
     def _can_be_polled(self) -> Self:
         if parse_address(self.address) is None:
             raise ValueError(f"{self.address!r} is no address such as support@example.org")
+        if (self.password is None) == (self.oauth is None):
+            raise ValueError(f"{self.name} needs a `password` or `oauth`, and not both")
         if (self.afterwards is Afterwards.MOVE) != (self.move_to is not None):
             raise ValueError("`move_to` names the folder of `afterwards: move`, and goes with nothing else")
         if self.security is Security.NONE and not _is_here(self.host):

@@ -23,8 +23,10 @@ from opora_chassis.database import Database
 from opora_chassis.errors import is_transient
 from opora_chassis.identifiers import new_id
 from opora_chassis.resting import rest
-from opora_intake.channels.imap import MailboxError, MailboxRefusedError, Session
+from opora_intake.channels.imap import Session
 from opora_intake.channels.mailbox import Mailbox
+from opora_intake.channels.mailbox_errors import MailboxError, MailboxRefusedError
+from opora_intake.channels.oauth import Access, fetch_access
 from opora_intake.handlers.mailboxes import Found, note_found, take_message
 from opora_intake.store import mailboxes as store
 from opora_intake.store.mailboxes import Position
@@ -65,6 +67,7 @@ class MailboxPoll:
     """Set when a letter was kept."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     session: Session | None = None
+    access: Access | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Poll until told to stop; what is under way then is given up, and is done again by whoever comes next."""
@@ -99,7 +102,7 @@ class MailboxPoll:
             self._drop()
             return
         if self.session is None:
-            self.session = await self._call(lambda: Session.open(self.mailbox), unwanted=Session.close)
+            self.session = await self._opened()
         uid_validity = await self._look(self.session, position)
         # Those that a process before this one has kept, and of which the server does not know.
         await self._settle(self.session, uid_validity)
@@ -117,6 +120,36 @@ class MailboxPoll:
             progress = bool(page)
         async with self.database.transaction() as tx:
             await store.save_health(tx, self.mailbox.name, error=None)
+
+    async def _opened(self) -> Session:
+        """A new connection. An access token that the server has refused is not shown to it again."""
+        token = await self._access_token()
+        try:
+            return await self._call(lambda: Session.open(self.mailbox, token), unwanted=Session.close)
+        except MailboxRefusedError:
+            self.access = None
+            raise
+
+    async def _access_token(self) -> str | None:
+        """The token to log in with; None where a password does.
+
+        Another refresh token that the server gives is durable before anything is done with what came with it: it may
+        be the only one that counts from then on.
+        """
+        oauth, name = self.mailbox.oauth, self.mailbox.name
+        if oauth is None:
+            return None
+        if self.access is None or not self.access.is_usable:
+            configured = None if oauth.refresh_token is None else oauth.refresh_token.get_secret_value()
+            newest = configured
+            if configured is not None:
+                newest = await store.newest_refresh_token(self.database, name, configured) or configured
+            access = await self._call(lambda: fetch_access(oauth, newest))
+            if configured is not None and access.refresh_token is not None:
+                async with self.database.transaction() as tx:
+                    await store.save_refresh_token(tx, name, configured, access.refresh_token)
+            self.access = access
+        return self.access.token
 
     async def _look(self, session: Session, position: Position) -> int:
         """Note what is new in the folder; its UIDVALIDITY."""

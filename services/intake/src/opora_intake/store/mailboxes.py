@@ -1,5 +1,6 @@
 """How far each mailbox was read, and every message that was seen in it."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,6 +47,29 @@ async def lease_mailbox(tx: Transaction, name: str, lease_id: UUID, until: datet
         tx.now,
     )
     return None if row is None else _position(row)
+
+
+async def newest_refresh_token(reader: Reader, name: str, configured: str) -> str | None:
+    """What the server gave last in place of this configured refresh token; None where it gave none."""
+    row = await reader.fetchrow(
+        "select refresh_token from mailbox_refresh_tokens where mailbox = $1 and configured = $2",
+        name,
+        hashlib.sha256(configured.encode()).digest(),
+    )
+    return None if row is None else row["refresh_token"]
+
+
+async def save_refresh_token(tx: Transaction, name: str, configured: str, refresh_token: str) -> None:
+    """Remember what the server gave in place of the configured refresh token."""
+    await tx.execute(
+        "insert into mailbox_refresh_tokens (mailbox, configured, refresh_token, saved_at) values ($1, $2, $3, $4)"
+        " on conflict (mailbox) do update set configured = excluded.configured,"
+        " refresh_token = excluded.refresh_token, saved_at = excluded.saved_at",
+        name,
+        hashlib.sha256(configured.encode()).digest(),
+        refresh_token,
+        tx.now,
+    )
 
 
 async def release_mailbox(tx: Transaction, name: str, lease_id: UUID) -> None:
