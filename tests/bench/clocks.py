@@ -19,15 +19,54 @@ from opora_chassis.database import Database
 from opora_chassis.marks import Mark
 from opora_chassis.platform import Platform
 from opora_contracts.topics import TICKETS
-from opora_sla.handlers import follow_marks, follow_tickets
+from opora_contracts.vocabulary import Priority
+from opora_sla.agreement import DEFAULT_AGREEMENT_ID, DEFAULT_DOCUMENT, AgreementDocument
+from opora_sla.handlers import follow_marks, follow_tickets, revise_agreement
 from opora_sla.settings import SlaSettings
 from opora_sla.store.cases import find_cases
 from opora_sla.timers import ClockWatch, judge_due
 from tests.bench.facts import created, fact
 from tests.bench.ground import Ground, ServiceDatabase
 
-CLOCKS_OF_A_TICKET = 2
-"""First response and resolution."""
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What is promised about the tickets, whose group they are, and how many clocks each has by it."""
+
+    document: AgreementDocument
+    group: str | None
+    clocks_of_a_ticket: int
+
+
+STANDARD = Agreed(DEFAULT_DOCUMENT, None, 2)
+"""First response and resolution, as every installation begins."""
+_LADDER = {
+    "steps": [
+        {"at_percent": 100, "tell": ["assignee", "lead"]},
+        {"after_due": {"hours": 1}, "tell": ["lead"], "repeat": {"every": {"hours": 2}, "times": 3}},
+    ]
+}
+_OWED = {priority.value: {"hours": 8} for priority in Priority}
+LAYERED = Agreed(
+    AgreementDocument.model_validate(
+        {
+            "name": "With ladders and what groups owe",
+            "metrics": {
+                "first_response": {"targets": {each.value: {"hours": 4} for each in Priority}, "escalation": _LADDER},
+                "resolution": {
+                    "targets": {each.value: {"hours": 24} for each in Priority},
+                    "warn_at_percent": [50, 75],
+                    "escalation": {"steps": [{"at_percent": 75, "tell": ["assignee"]}, *_LADDER["steps"]]},
+                },
+                "update": {"targets": _OWED, "escalation": _LADDER},
+                "operational": {"network": {"targets": _OWED, "warn_at_percent": [75], "escalation": _LADDER}},
+            },
+        }
+    ),
+    "network",
+    4,
+)
+"""With periodic updates and the turn of a group, each with a ladder."""
 FRESH = UUID("01900000-0000-7000-8000-0000000000f0")
 """The sample in which nothing has happened yet: its warning comes next."""
 WARNED = UUID("01900000-0000-7000-8000-0000000000f1")
@@ -52,14 +91,14 @@ _SHIFTED = {
 }
 
 
-async def standing_clocks(ground: Ground, clocks: int) -> ServiceDatabase:
+async def standing_clocks(ground: Ground, clocks: int, agreed: Agreed = STANDARD) -> ServiceDatabase:
     """A new database with so many open clocks of which none falls due soon, complete up to now."""
     database = await ground.database("sla")
-    await prepare(database)
+    await prepare(database, agreed)
     connection = await asyncpg.connect(database.dsn)
     try:
         now = await connection.fetchval("select clock_timestamp()")
-        await add_tickets(connection, FRESH, clocks // CLOCKS_OF_A_TICKET, now + _FIRST_FIRE, _FIRES)
+        await add_tickets(connection, FRESH, clocks // agreed.clocks_of_a_ticket, now + _FIRST_FIRE, _FIRES)
         await settle(connection)
         await complete_before(connection, now)
     finally:
@@ -67,13 +106,14 @@ async def standing_clocks(ground: Ground, clocks: int) -> ServiceDatabase:
     return database
 
 
-async def prepare(database: ServiceDatabase) -> None:
-    """Let sla's handlers write the samples and put them aside."""
+async def prepare(database: ServiceDatabase, agreed: Agreed = STANDARD) -> None:
+    """Let sla's handlers write the agreement and the samples, and put the samples aside."""
     opened = await Database.open(database.dsn, service="sla", clock=Clock(), pool_size=1)
     try:
         async with opened.transaction() as tx:
+            await revise_agreement(tx, DEFAULT_AGREEMENT_ID, agreed.document)
             samples = [
-                replace(fact(1, created(sample, 0), tx.now), partition=partition)
+                replace(fact(1, created(sample, 0, group=agreed.group), tx.now), partition=partition)
                 for partition, sample in enumerate((FRESH, WARNED))
             ]
             await follow_tickets(samples, tx)

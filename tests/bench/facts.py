@@ -31,7 +31,9 @@ def lives(tickets: int) -> Iterator[Event[TicketFact]]:
         yield fact(3, resolved, _NOON + timedelta(minutes=2))
 
 
-def created(ticket_id: UUID, number: int, requester_id: UUID | None = None) -> TicketCreated:
+def created(
+    ticket_id: UUID, number: int, requester_id: UUID | None = None, *, group: str | None = None
+) -> TicketCreated:
     """The first fact of a ticket."""
     return TicketCreated(
         ticket_id=ticket_id,
@@ -44,6 +46,7 @@ def created(ticket_id: UUID, number: int, requester_id: UUID | None = None) -> T
         priority=Priority.P3,
         language="en",
         requester_id=requester_id,
+        group=group,
     )
 
 

@@ -21,7 +21,10 @@ from opora_sla.store.reports import list_clocks
 from opora_sla.timers import judge_due
 from tests.bench.clocks import (
     FRESH,
+    LAYERED,
+    STANDARD,
     WARNED,
+    Agreed,
     add_tickets,
     complete_before,
     look,
@@ -34,13 +37,22 @@ from tests.bench.ground import ServiceDatabase
 TICKETS = 24
 
 
+@pytest.fixture(params=[STANDARD, LAYERED], ids=["standard", "layered"])
+def agreed(request: pytest.FixtureRequest) -> Agreed:
+    """What is promised about the tickets."""
+    found: Agreed = request.param
+    return found
+
+
 @pytest.fixture
-async def place(postgres: PostgresServer) -> AsyncIterator[tuple[ServiceDatabase, Database, Any, datetime]]:
+async def place(
+    postgres: PostgresServer, agreed: Agreed
+) -> AsyncIterator[tuple[ServiceDatabase, Database, Any, datetime]]:
     """An sla database with samples, opened as the service and as a client do, and the time."""
     dsn = postgres.create_database(f"bench_{uuid4().hex}")
     await migrate(dsn, SERVICE.all_migrations())
     place = ServiceDatabase("sla", dsn, token="")
-    await prepare(place)
+    await prepare(place, agreed)
     database = await Database.open(dsn, service="sla", clock=Clock(), pool_size=1)
     connection = await asyncpg.connect(dsn)
     try:
@@ -51,7 +63,7 @@ async def place(postgres: PostgresServer) -> AsyncIterator[tuple[ServiceDatabase
 
 
 async def test_copies_are_what_the_fold_of_their_facts_gives(
-    place: tuple[ServiceDatabase, Database, Any, datetime],
+    place: tuple[ServiceDatabase, Database, Any, datetime], agreed: Agreed
 ) -> None:
     """Each clock, each case and each next instant is the one that sla computes from the copied facts."""
     _, database, connection, now = place
@@ -59,7 +71,7 @@ async def test_copies_are_what_the_fold_of_their_facts_gives(
     await add_tickets(connection, WARNED, TICKETS, now, timedelta(minutes=1))
     (agreement,) = await newest_agreements(database)
     listed = await list_clocks(database, "open", None, None, 1_000)
-    assert len(listed) == 2 * 2 * TICKETS
+    assert len(listed) == 2 * agreed.clocks_of_a_ticket * TICKETS
     async with database.transaction() as tx:
         found = await lock_cases(tx, {clock.ticket_id for clock in listed})
         cases = await with_history(tx, found.values())
@@ -84,7 +96,7 @@ async def test_copies_are_what_the_fold_of_their_facts_gives(
 
 
 async def test_overdue_copies_are_breached_once_and_others_left_alone(
-    place: tuple[ServiceDatabase, Database, Any, datetime],
+    place: tuple[ServiceDatabase, Database, Any, datetime], agreed: Agreed
 ) -> None:
     """What the lines count is there to be declared; what they took out again is gone."""
     _, database, connection, now = place
@@ -96,9 +108,12 @@ async def test_overdue_copies_are_breached_once_and_others_left_alone(
         async with database.transaction() as tx:
             judged = await judge_due(tx, database.clock)
     types = await connection.fetch('select headers::jsonb @> \'[["ce_type", "sla.breached"]]\' as breached from outbox')
-    assert [row["breached"] for row in types] == [True] * TICKETS
+    assert sum(row["breached"] for row in types) == TICKETS
+    assert len(types) == TICKETS * (1 if agreed is STANDARD else 2), (
+        "a layered clock's first step comes with its breach"
+    )
     await remove_tickets(connection, first_id)
-    assert len(await list_clocks(database, None, None, None, 1_000)) == 2 * TICKETS
+    assert len(await list_clocks(database, None, None, None, 1_000)) == agreed.clocks_of_a_ticket * TICKETS
 
 
 async def test_looks_are_counted_while_nothing_is_due(

@@ -204,8 +204,8 @@ def test_another_version_takes_over_what_groups_owe() -> None:
             "desk": {"targets": {"P1": {"minutes": 30}}, "warn_at_percent": []},
         }
     }
-    decision, changes = migrate(desk.case, desk.agreement, agreed(stricter, 2), now=after(5))
-    assert [(change.key, change.effect) for change in changes] == [
+    decision, changes = migrate(desk.case, agreed(stricter, 2), now=after(5))
+    assert changes == [
         ((ClockMetric.OPERATIONAL, 1), Effect.NEWLY_BREACHED),
         ((ClockMetric.OPERATIONAL, 2), Effect.NEWLY_BREACHED),
     ]
@@ -220,7 +220,7 @@ def test_a_version_without_what_a_group_owed_withdraws_it() -> None:
     """The clock that was spoken of is corrected to cancelled, and says whose it was."""
     desk = Desk(NETWORK, group="network")
     desk.wait(5)
-    decision, changes = migrate(desk.case, desk.agreement, agreed({"resolution": FOUR_HOURS}, 2), now=after(5))
-    assert {change.effect for change in changes} == {Effect.DROPPED, Effect.NEWLY_BREACHED}
+    decision, changes = migrate(desk.case, agreed({"resolution": FOUR_HOURS}, 2), now=after(5))
+    assert {effect for _, effect in changes} == {Effect.DROPPED, Effect.NEWLY_BREACHED}
     assert words(decision.events)[-1] == ("commitment.corrected", "operational", 1, "network")
     assert decision.vanished == {(ClockMetric.OPERATIONAL, 1)}

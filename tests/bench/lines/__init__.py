@@ -32,6 +32,7 @@ LINES: dict[str, Callable[[Ground], Awaitable[list[Row]]]] = {
     "publication": publication.measure,
     "sla-consumer": sla_consumer.measure,
     "due-clocks": due_clocks.measure,
+    "layered-clocks": due_clocks.measure_layered,
     "idle-pass": idle_pass.measure,
     "agreement-edit": agreement_edit.measure,
     "agreement-change": agreement_change.measure,

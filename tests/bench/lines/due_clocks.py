@@ -15,6 +15,7 @@ from opora_chassis.topics import create_topics
 from opora_cli.waiting import came_true
 from opora_contracts.topics import TICKETS
 from tests.bench.clocks import (
+    LAYERED,
     WARNED,
     Looks,
     add_tickets,
@@ -33,10 +34,14 @@ _OVERDUE, _ALL_OVERDUE = 6_000, 20_000
 _WINDOW, _WHOLE_WINDOW = timedelta(seconds=3), timedelta(minutes=1)
 _DUE_A_SECOND = 20_000 / 60
 _LEAD = timedelta(seconds=2)
-"""Before the first of a window is due, and a tenth of the window more: writing the tickets takes less."""
+"""Before the first of a window is due, and a third of the window more: writing the tickets takes less."""
 _CLAIM_LIMIT = 200
 _LOOK_SECONDS, _COUNT_SECONDS = 0.005, 0.02
 _WAIT_SECONDS = 120.0
+_LATE = (
+    "select id, extract(epoch from clock_timestamp() - (convert_from(value, 'UTF8')::jsonb->>'due_at')::timestamptz)"
+    "::float8 as late from outbox where id > $1 and headers::text like '%sla.breached%' order by id"
+)
 _CLAIM = (
     "with due as ("
     "  select due.ticket_id from watermarks cross join lateral ("
@@ -47,6 +52,12 @@ _CLAIM = (
     "  ) as due"
     ") update cases set next_fire_at = null from due where cases.ticket_id = due.ticket_id returning cases.ticket_id"
 )
+
+
+async def measure_layered(ground: Ground) -> list[Row]:
+    """The same clocks with ladders, periodic updates and what groups owe: breaches as they fall due."""
+    size = _LARGE if ground.full else _SIZES[-1]
+    return await _detect_breaches(ground, size, await standing_clocks(ground, size, LAYERED), "layered clocks")
 
 
 async def measure(ground: Ground) -> list[Row]:
@@ -156,26 +167,28 @@ async def _overdue(connection: Any, count: int) -> AsyncIterator[None]:
         await remove_tickets(connection, first_id)
 
 
-async def _detect_breaches(ground: Ground, size: int, database: ServiceDatabase) -> list[Row]:
+async def _detect_breaches(
+    ground: Ground, size: int, database: ServiceDatabase, clocks: str = "due clocks"
+) -> list[Row]:
     """As they fall due: how many a second, and how late."""
     window = _WHOLE_WINDOW if ground.full else _WINDOW
     count = round(window.total_seconds() * _DUE_A_SECOND)
     intake = await ground.database("intake")
-    prefix = f"due{size}."
+    prefix = f"{clocks.split(maxsplit=1)[0]}{size}."
     await create_topics(ground.kafka.bootstrap, prefix=prefix)
     late: list[list[float]] = []
     connection = await asyncpg.connect(database.dsn)
 
     async def ours() -> float:
         async with watching(ground, intake, database, prefix):
-            late.append(await _lateness(connection, count, window))
+            late.append(await lateness(connection, count, window, _LEAD + window / 3))
         return count / (window.total_seconds() + late[-1][-1])
 
     try:
         figures = await alternate({"ours": ours, "claim": partial(_claim_as_due, connection)}, _rounds(ground, size))
     finally:
         await connection.close()
-    line = f"due clocks, {size:,} open: {count:,} fall due within {window.total_seconds():.0f} s"
+    line = f"{clocks}, {size:,} open: {count:,} fall due within {window.total_seconds():.0f} s"
     return [
         Row(
             line,
@@ -235,10 +248,13 @@ async def _claim_as_due(connection: Any) -> float:
     return float(count / took)
 
 
-async def _lateness(connection: Any, count: int, window: timedelta) -> list[float]:
-    """The seconds from each due date until the breach is there for a relay to read, in the order in which they came."""
+async def lateness(connection: Any, count: int, window: timedelta, lead: timedelta) -> list[float]:
+    """The seconds from each due date until the breach is there for a relay to read, in the order in which they came.
+
+    The due dates lie evenly in a window that begins in `lead`. Raises TimeoutError if the tickets were not written by
+    then, or if a breach is missing long after its due date.
+    """
     await connection.execute("truncate outbox")
-    lead = _LEAD + window / 10
     first_due_at = await connection.fetchval("select clock_timestamp() + $1::interval", lead)
     first_id = await add_tickets(connection, WARNED, count, first_due_at, window)
     if await connection.fetchval("select clock_timestamp() > $1", first_due_at):
@@ -247,12 +263,7 @@ async def _lateness(connection: Any, count: int, window: timedelta) -> list[floa
     last_row = 0
     async with asyncio.timeout((lead + window).total_seconds() + _WAIT_SECONDS):
         while len(late) < count:
-            rows = await connection.fetch(
-                "select id, extract(epoch from clock_timestamp()"
-                "  - (convert_from(value, 'UTF8')::jsonb->>'due_at')::timestamptz)::float8 as late"
-                " from outbox where id > $1 order by id",
-                last_row,
-            )
+            rows = await connection.fetch(_LATE, last_row)
             late += [row["late"] for row in rows]
             last_row = rows[-1]["id"] if rows else last_row
             await asyncio.sleep(_LOOK_SECONDS)

@@ -2,7 +2,7 @@
 
 import statistics
 
-from tests.bench.clocks import CLOCKS_OF_A_TICKET, look, standing_clocks
+from tests.bench.clocks import STANDARD, look, standing_clocks
 from tests.bench.ground import Ground
 from tests.bench.peers.escalated_desk import installed_escalated
 from tests.bench.row import Reach, Row, alternate, duration, ratio
@@ -12,7 +12,7 @@ _TICKETS = 100_000
 
 async def measure(ground: Ground) -> list[Row]:
     """As many open tickets in each, every one with a first response and a resolution to come."""
-    database = await standing_clocks(ground, _TICKETS * CLOCKS_OF_A_TICKET)
+    database = await standing_clocks(ground, _TICKETS * STANDARD.clocks_of_a_ticket)
     escalated = await installed_escalated(ground, _TICKETS)
 
     async def ours() -> float:

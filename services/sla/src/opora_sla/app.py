@@ -30,6 +30,8 @@ def compose(platform: Platform) -> Parts:
         loops=(
             Loop("clocks", ClockWatch(platform).run),
             Loop("changes", ChangeWork(platform).run),
+            # A second one computes while the first waits for the database.
+            Loop("changes_too", ChangeWork(platform).run),
             Loop("calendars", SourceWatch(platform).run),
             Loop("late_clocks", partial(watch_late_clocks, platform=platform)),
         ),

@@ -4,37 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 import structlog
-from prometheus_client import Counter
+from prometheus_client import Counter as Total
 
 from opora_chassis.database import Database, Transaction
 from opora_chassis.http import NotFound
 from opora_chassis.identifiers import new_id
 from opora_chassis.platform import Platform
 from opora_chassis.resting import rest
-from opora_sla.agreement import Agreement, AgreementDocument, read_agreement
+from opora_sla.agreement import AgreementDocument, read_agreement
 from opora_sla.calendar_handlers import named_calendar
 from opora_sla.domain import Case, CaseFact, Change, changes, fold, migrate
 from opora_sla.store import agreements as agreement_store
 from opora_sla.store import cases as case_store
 from opora_sla.store import changes as change_store
 from opora_sla.store import decisions as decision_store
-from opora_sla.store.changes import AgreementChange
+from opora_sla.store.changes import AgreementChange, Stretch
 
 log = structlog.get_logger()
 
-MIGRATED = Counter(
-    "opora_sla_migrated_cases_total", "Open tickets that went over to a newer version of their agreement"
-)
+MIGRATED = Total("opora_sla_migrated_cases_total", "Open tickets that went over to a newer version of their agreement")
 
 _BATCH = 200
-_SHORT_REST = 0.1
-"""Of the time that a batch took."""
+_REST_WHILE_DUE, _REST = 0.25, 0.02
+"""Of the time that a stretch took."""
 _POLL_SECONDS = 1.0
 
 
@@ -111,66 +110,64 @@ async def request_change(
 
 
 class ChangeWork:
-    """The loop that carries requests out. It rests as long as it worked while a live clock waits to be judged, and a
-    tenth of that while none does, so that breaches are not held up.
+    """A loop that carries requests out; several go on side by side, in one process or in many. It rests for a
+    quarter of the time that it worked while a live clock waits to be judged, so that breaches are not held up.
     """
 
     def __init__(self, platform: Platform) -> None:
         self._database = platform.database
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Carry out what is requested until `stop`. After a crash the next process goes on behind the last batch."""
+        """Carry out what is requested until `stop`. What a crash interrupts is done by whoever comes next."""
         while not stop.is_set():
             began = time.monotonic()
-            async with self._database.transaction() as tx:
-                worked = await carry_on(tx)
-            if not worked:
+            if not await carry_on(self._database):
                 await rest(stop, _POLL_SECONDS)
                 continue
-            share = 1.0 if (await case_store.look(self._database)).due else _SHORT_REST
+            share = _REST_WHILE_DUE if (await case_store.look(self._database)).due else _REST
             await rest(stop, share * (time.monotonic() - began))
 
 
-async def carry_on(tx: Transaction, batch: int = _BATCH) -> bool:
-    """Take the next batch of the oldest request over; False when there is nothing to do.
+async def carry_on(database: Database, batch: int = _BATCH) -> bool:
+    """Set the next stretch of the oldest request, and take one over; False when there is nothing to do.
 
-    Each ticket goes over once: position, clocks and facts are written in one transaction. A ticket that is reopened
-    behind the position keeps its version.
+    Each ticket goes over once: clocks and facts are written in the transaction that takes its stretch away. A ticket
+    that is reopened behind the position keeps its version.
     """
-    change = await change_store.claim_unfinished(tx)
+    async with database.transaction() as tx:
+        went_on = await _set_out(tx, batch)
+    async with database.transaction() as tx:
+        stretch = await change_store.take_stretch(tx)
+        if stretch is not None:
+            await _take_over(tx, stretch)
+    return went_on or stretch is not None
+
+
+async def _set_out(tx: Transaction, batch: int) -> bool:
+    change = await change_store.lock_unfinished(tx)
     if change is None:
         return False
-    cases = await change_store.lock_open_cases(tx, change.agreement_id, change.to_version, change.position, batch)
-    if len(cases) < batch:
-        change = replace(change, finished_at=tx.now)
-    if cases:
-        change = await _take_over(tx, change, cases)
-    await change_store.save_progress(tx, change)
-    if change.finished_at is not None:
-        log.info("agreement_changed", agreement_id=str(change.agreement_id), migrated=change.migrated)
-    return True
+    if await change_store.set_stretch(tx, change, batch):
+        return True
+    finished = await change_store.finish(tx, change)
+    if finished:
+        tx.after_commit(lambda: log.info("agreement_changed", agreement_id=str(change.agreement_id)))
+    return finished
 
 
-async def _take_over(tx: Transaction, change: AgreementChange, cases: Collection[Case]) -> AgreementChange:
+async def _take_over(tx: Transaction, stretch: Stretch) -> None:
+    cases = await change_store.lock_open_cases(tx, stretch)
     known = await case_store.with_history(tx, cases)
-    ours = [case for case in known.values() if case.history and _is_from(case.history.facts, change.created_from)]
-    pins = {(change.agreement_id, case.agreement_version) for case in ours}
-    agreements = await agreement_store.pinned_agreements(tx, {*pins, (change.agreement_id, change.to_version)})
-    to: Agreement = agreements[change.agreement_id, change.to_version]
-    judged = [migrate(case, agreements[case.agreement_id, case.agreement_version], to, now=tx.now) for case in ours]
+    ours = [case for case in known.values() if case.history and _is_from(case.history.facts, stretch.created_from)]
+    pin = (stretch.agreement_id, stretch.to_version)
+    to = (await agreement_store.pinned_agreements(tx, [pin]))[pin]
+    judged = [migrate(case, to, now=tx.now) for case in ours]
     decisions = [decision for decision, _ in judged]
-    await change_store.pin_version(tx, [case.ticket_id for case in ours], to.version)
     await decision_store.save(tx, decisions)
     tx.emit(*(event for decision in decisions for event in decision.events))
     tx.after_commit(lambda: MIGRATED.inc(len(ours)))
-    effects = [one.effect.value for _, differing in judged for one in differing]
-    return replace(
-        change,
-        position=max(case.ticket_id for case in cases),
-        examined=change.examined + len(cases),
-        migrated=change.migrated + len(ours),
-        effects=change_store.effects_added(change.effects, effects),
-    )
+    effects = Counter(effect.value for _, differing in judged for _, effect in differing)
+    await change_store.add_progress(tx, stretch.change_id, examined=len(cases), migrated=len(ours), effects=effects)
 
 
 def _is_from(facts: Sequence[CaseFact], created_from: datetime | None) -> bool:

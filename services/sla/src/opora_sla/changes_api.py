@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -123,7 +124,7 @@ async def preview_change(
     differing = [(ticket, change) for ticket in seen.tickets for change in ticket.changes]
     return PreviewView(
         examined=seen.examined,
-        effects=change_store.effects_added({}, [change.effect for _, change in differing]),
+        effects=Counter(change.effect for _, change in differing),
         changes=[_change_view(ticket, change) for ticket, change in differing],
         next_cursor=None if seen.last_id is None else encode_cursor({"ticket_id": seen.last_id}),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +11,7 @@ from opora_chassis.testing import wait_until
 from opora_contracts.sla import SlaCorrected
 from opora_contracts.vocabulary import Outcome
 from opora_sla.changes import carry_on
+from opora_sla.store import changes as store
 
 DOCUMENT: dict[str, Any] = {
     "name": "Short",
@@ -85,14 +88,50 @@ async def test_a_change_goes_on_behind_its_last_batch(sla: Any) -> None:
         path = f"/v1/agreements/{agreement_id}/changes/{asked['id']}"
         progress = []
         for _ in range(4):
-            async with desk.database.transaction() as tx:
-                await carry_on(tx, batch=2)
+            await carry_on(desk.database, batch=2)
             seen = await desk.get(path)
             progress.append((seen["examined"], seen["finished_at"] is not None))
         told = [len(await desk.told(ticket_id, 2)) for ticket_id in tickets]
 
-    assert progress == [(2, False), (4, False), (5, True), (5, True)]
+    assert progress == [(2, False), (4, False), (5, False), (5, True)]
     assert told == [2] * 5
+
+
+async def test_a_stretch_that_a_crash_left_is_taken_by_another_and_no_change_ends_before(sla: Any) -> None:
+    """Workers side by side pass over what another is at; what it did not commit is there again, and is done once."""
+    async with sla(roles=frozenset({"serve", "consume", "relay"})) as desk:
+        agreement_id = await agree(desk)
+        tickets = [await desk.create(external_source="log") for _ in range(5)]
+        for ticket_id in tickets:
+            await desk.taken_in(ticket_id)
+        await desk.service.client.put(f"/v1/agreements/{agreement_id}", json=LONGER)
+        asked = await post(desk, f"/v1/agreements/{agreement_id}/changes", {})
+        path = f"/v1/agreements/{agreement_id}/changes/{asked['id']}"
+        async with desk.database.transaction() as tx:
+            change = await store.lock_unfinished(tx)
+            assert change is not None
+            assert await store.set_stretch(tx, change, 3)
+        with suppress(ConnectionAbortedError):
+            async with desk.database.transaction() as crashing:
+                held = await store.take_stretch(crashing)
+                passed_over = [await carry_on(desk.database, batch=3) for _ in range(2)]
+                meanwhile = await desk.get(path)
+                raise ConnectionAbortedError
+        await asyncio.gather(*(_until_nothing_is_left(desk) for _ in range(2)))
+        finished_one = await desk.get(path)
+        told = [len(await desk.told(ticket_id, 2)) for ticket_id in tickets]
+
+    assert held is not None
+    assert passed_over == [True, False]
+    assert (meanwhile["examined"], meanwhile["finished_at"]) == (2, None)
+    assert (finished_one["examined"], finished_one["migrated"], finished_one["effects"]) == (5, 5, {"due_later": 5})
+    assert finished_one["finished_at"] is not None
+    assert told == [2] * 5
+
+
+async def _until_nothing_is_left(desk: Any) -> None:
+    while await carry_on(desk.database, batch=2):
+        pass
 
 
 async def test_what_cannot_be_changed_is_refused_with_what_to_do(sla: Any) -> None:

@@ -1,6 +1,6 @@
 """From the clocks as they are to the facts that were not said yet.
 
-What was said is kept per ticket: the keys of the steps (`fired`) and each clock's outcome as the world knows it
+What was said is kept per ticket: the keys of the steps (`fired`) and how each clock stands as the world knows it
 (`told`). A fact in the order of time goes on from the ticket's last waypoint. One that arrives late folds all facts
 anew, which simply gives other clocks; whatever that changes in an outcome is said once, as `sla.corrected`. From then
 on the ticket is folded anew each time, because what was said of it is no longer what its facts alone would say.
@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
-from types import MappingProxyType
 from typing import NamedTuple
 
 from opora_contracts.event import Event, NewEvent
@@ -19,11 +18,11 @@ from opora_contracts.tickets import TicketFact, TicketUpdated
 from opora_contracts.vocabulary import Evidence, Outcome
 from opora_sla.agreement import Agreement
 from opora_sla.domain.case import Case, History
-from opora_sla.domain.change import Change, changes
+from opora_sla.domain.change import Effect, effects
 from opora_sla.domain.facts import CaseFact, case_fact
 from opora_sla.domain.fold import Walk, fold
 from opora_sla.domain.speech import Speaker, say
-from opora_sla.domain.state import Clock, ClockKey, Clocks, StepKey
+from opora_sla.domain.state import ClockKey, Clocks, StepKey, Told
 
 
 class Decision(NamedTuple):
@@ -57,7 +56,7 @@ def advance(
     judged_at: datetime,
     now: datetime,
     evidence: Evidence = Evidence.COMPLETE,
-    former: Mapping[ClockKey, Clock] = MappingProxyType({}),
+    repinned: bool = False,
 ) -> Decision:
     """Take in the events, judge, and say what is new, each step once.
 
@@ -90,7 +89,8 @@ def advance(
     elif case.history is None:
         raise ValueError(f"ticket {case.ticket_id} is to be folded anew, and its history was not read")
     else:
-        fired, told = case.history.fired, case.history.told
+        fired = case.history.fired
+        told = {key: each.outcome for key, each in case.history.told.items()}
         clocks = fold(facts, agreement, judged_at, with_intervals=False)
         standing = {clock.key for clock in clocks.clocks}
         vanished = told.keys() - standing
@@ -104,20 +104,18 @@ def advance(
         agreement=agreement,
         now=now,
         evidence=evidence,
-        former=former,
-        parties={} if case.history is None else case.history.parties,
+        known={} if case.history is None else case.history.told,
+        repinned=repinned,
     )
     said = list(say(fired, told, clocks, speaker))
     causes = {event.id: event for event in new_events}
     history = None
     if case.history is not None:
-        outcomes = {clock.key: clock.outcome for clock in clocks.clocks}
-        history = History(
-            facts,
-            case.history.fired.union(new_keys),
-            {**case.history.told, **dict.fromkeys(vanished, Outcome.CANCELLED), **outcomes},
-            {**case.history.parties, **{clock.key: clock.party for clock in clocks.clocks if clock.party is not None}},
-        )
+        gone = {key: case.history.told[key]._replace(outcome=Outcome.CANCELLED, due_at=None) for key in vanished}
+        standing_now = {
+            clock.key: Told(clock.outcome, clock.due_at, clock.target_seconds, clock.party) for clock in clocks.clocks
+        }
+        history = History(facts, case.history.fired.union(new_keys), {**case.history.told, **gone, **standing_now})
     after = case._replace(
         live=speaker.live,
         last_sequence=max(case.last_sequence, *(fact.sequence for fact in arrived), 0),
@@ -147,17 +145,16 @@ def advance(
     return Decision(after, clocks, vanished, new_facts, new_keys, events)
 
 
-def migrate(case: Case, former: Agreement, agreement: Agreement, *, now: datetime) -> tuple[Decision, list[Change]]:
+def migrate(case: Case, agreement: Agreement, *, now: datetime) -> tuple[Decision, list[tuple[ClockKey, Effect]]]:
     """The case under another version of its agreement, as if that had applied from the ticket's creation, and what
-    that changes. Clocks that have ended are judged anew too, since a clock is always the fold of the ticket's facts.
+    that does to each clock that differs from how the world was told that it stands. Clocks that have ended are judged
+    anew too, since a clock is always the fold of the ticket's facts.
 
     What was said is not said again: an outcome that changes, and an open clock's new due date or target, is one
     `sla.corrected`; a step that only the new version has is said at `now`. Raises ValueError without the history.
     """
     if case.history is None:
         raise ValueError(f"ticket {case.ticket_id} is to be folded anew, and its history was not read")
-    before = fold(case.history.facts, former, case.judged_at, with_intervals=False)
     pinned = case._replace(agreement_version=agreement.version, waypoint=None)
-    standing = {clock.key: clock for clock in before.clocks}
-    decision = advance(pinned, [], agreement, judged_at=case.judged_at, now=now, former=standing)
-    return decision, changes(before, decision.clocks)
+    decision = advance(pinned, [], agreement, judged_at=case.judged_at, now=now, repinned=True)
+    return decision, effects(case.history.told, decision.clocks)

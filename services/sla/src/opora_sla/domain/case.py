@@ -10,10 +10,10 @@ from uuid import UUID
 
 from opora_contracts.event import Event
 from opora_contracts.tickets import TicketCreated
-from opora_contracts.vocabulary import Outcome, Priority
+from opora_contracts.vocabulary import Priority
 from opora_sla.agreement import Agreement
 from opora_sla.domain.facts import CaseFact
-from opora_sla.domain.state import ClockKey, StepKey, Waypoint
+from opora_sla.domain.state import ClockKey, StepKey, Told, Waypoint
 
 
 class History(NamedTuple):
@@ -21,9 +21,7 @@ class History(NamedTuple):
 
     facts: tuple[CaseFact, ...] = ()
     fired: frozenset[StepKey] = frozenset()
-    told: Mapping[ClockKey, Outcome] = MappingProxyType({})
-    parties: Mapping[ClockKey, str] = MappingProxyType({})
-    """Whose clocks those are that are somebody's."""
+    told: Mapping[ClockKey, Told] = MappingProxyType({})
 
 
 class Case(NamedTuple):

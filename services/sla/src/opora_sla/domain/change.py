@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
 from opora_contracts.vocabulary import Outcome
-from opora_sla.domain.state import Clock, ClockKey, Clocks
+from opora_sla.domain.state import Clock, ClockKey, Clocks, Told
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -42,6 +42,16 @@ def changes(before: Clocks, after: Clocks) -> list[Change]:
     return list(_changes(before, after))
 
 
+def effects(told: Mapping[ClockKey, Told], after: Clocks) -> list[tuple[ClockKey, Effect]]:
+    """The same for what the world was told, without the clocks."""
+    standing = {clock.key: clock for clock in after.clocks}
+    return [
+        (key, effect)
+        for key in sorted(told.keys() | standing.keys())
+        if (effect := _effect(told.get(key), standing.get(key))) is not None
+    ]
+
+
 def _changes(before: Clocks, after: Clocks) -> Iterator[Change]:
     former, standing = ({clock.key: clock for clock in clocks.clocks} for clocks in (before, after))
     for key in sorted(former.keys() | standing.keys()):
@@ -51,8 +61,9 @@ def _changes(before: Clocks, after: Clocks) -> Iterator[Change]:
             yield Change(key, effect, old, new)
 
 
-def _effect(old: Clock | None, new: Clock | None) -> Effect | None:
-    was, becomes = (None if clock is None or clock.outcome is Outcome.CANCELLED else clock for clock in (old, new))
+def _effect(old: Clock | Told | None, new: Clock | None) -> Effect | None:
+    was = None if old is None or old.outcome is Outcome.CANCELLED else old
+    becomes = None if new is None or new.outcome is Outcome.CANCELLED else new
     if was is None or becomes is None:
         if becomes is not None:
             return Effect.NEWLY_BREACHED if becomes.outcome is Outcome.BREACHED else Effect.BEGUN

@@ -16,7 +16,7 @@ from opora_sla.domain.case import Case
 from opora_sla.domain.facts import CaseFact
 from opora_sla.domain.families import family_of, words_for
 from opora_sla.domain.ladder import REPETITIONS
-from opora_sla.domain.state import Clock, ClockKey, Clocks, Step, StepKey, StepName
+from opora_sla.domain.state import Clock, ClockKey, Clocks, Step, StepKey, StepName, Told
 from opora_sla.metrics import ClockMetric
 
 _ENDS = {StepName.BREACHED: Outcome.BREACHED, StepName.MET: Outcome.MET, StepName.CANCELLED: Outcome.CANCELLED}
@@ -50,17 +50,17 @@ def say(
     for key, before in told.items():
         clock = now_standing.get(key)
         outcome = clock.outcome if clock else Outcome.CANCELLED
-        of_another = clock is not None and key in known and speaker.parties.get(key, clock.party) != clock.party
-        moved = known.get(key) is before and _moved(speaker.former.get(key), clock)
+        of_another = clock is not None and key in known and speaker.is_of_another(key, clock)
+        moved = speaker.repinned and known.get(key) is before and _moved(speaker.known.get(key), clock)
         if outcome is not before or of_another or moved:
             yield speaker.correction(key, before, outcome, clock)
 
 
-def _moved(former: Clock | None, clock: Clock | None) -> bool:
+def _moved(told: Told | None, clock: Clock | None) -> bool:
     """Whether another version of the agreement gave an open clock another due date or target."""
-    if former is None or clock is None or not clock.open:
+    if told is None or clock is None or not clock.open:
         return False
-    return (former.due_at, former.target_seconds) != (clock.due_at, clock.target_seconds)
+    return (told.due_at, told.target_seconds) != (clock.due_at, clock.target_seconds)
 
 
 def _outcome_when_said(name: StepName, known: Outcome | None) -> Outcome | None:
@@ -92,10 +92,15 @@ class Speaker:
     agreement: Agreement
     now: datetime
     evidence: Evidence
-    former: Mapping[ClockKey, Clock] = field(default_factory=dict)
-    """The clocks under the version that applied before, when the agreement has changed."""
-    parties: Mapping[ClockKey, str] = field(default_factory=dict)
-    """Whose clocks they are, as far as the world was told."""
+    known: Mapping[ClockKey, Told] = field(default_factory=dict)
+    """How the clocks stand as far as the world was told; empty where the history was not read."""
+    repinned: bool = False
+    """Whether another version of the agreement applies than when that was told."""
+
+    def is_of_another(self, key: ClockKey, clock: Clock) -> bool:
+        """Whether the world was told that it is somebody else's."""
+        told = self.known.get(key)
+        return told is not None and told.party is not None and told.party != clock.party
 
     def step(self, step: Step) -> Utterance:
         """The step as a fact: live at `now`, in history at its own instant."""
@@ -105,7 +110,8 @@ class Speaker:
 
     def correction(self, key: ClockKey, before: Outcome, after: Outcome, clock: Clock | None) -> Utterance:
         """What was said of a clock, and what holds now; None for a clock that there is no more."""
-        party = clock.party if clock else self.parties.get(key)
+        told = self.known.get(key)
+        party = clock.party if clock else told and told.party
         data = family_of(key.metric).corrected(
             **self._about(key.metric, key.cycle, party),
             before=before,
@@ -113,7 +119,7 @@ class Speaker:
             due_at=clock.due_at if clock else None,
             used_seconds=clock.used_seconds if clock else 0,
             target_seconds=clock.target_seconds if clock else 0,
-            reason=f"version {self.agreement.version} of the agreement applies now" if self.former else _LATE,
+            reason=f"version {self.agreement.version} of the agreement applies now" if self.repinned else _LATE,
         )
         late = max(self.facts, key=lambda fact: fact.sequence)
         import_id = self._open_import_id

@@ -120,6 +120,15 @@ class Clock(NamedTuple):
         return self.stopped_at is None
 
 
+class Told(NamedTuple):
+    """How one clock stands as far as the world was told."""
+
+    outcome: Outcome
+    due_at: datetime | None
+    target_seconds: int
+    party: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clocks:
     """Clocks of a ticket, judged at one instant, with what happened to them in order of time.

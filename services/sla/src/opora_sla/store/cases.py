@@ -19,6 +19,7 @@ from opora_sla.domain import (
     History,
     StepKey,
     StepName,
+    Told,
     Waypoint,
     fact_from_json,
     waypoint_from_json,
@@ -119,8 +120,7 @@ async def with_history(tx: Transaction, cases: Collection[Case]) -> dict[UUID, C
     ids = [case.ticket_id for case in cases]
     facts = await facts_of(tx, ids)
     fired: dict[UUID, list[StepKey]] = {}
-    told: dict[UUID, dict[ClockKey, Outcome]] = {}
-    parties: dict[UUID, dict[ClockKey, str]] = {}
+    told: dict[UUID, dict[ClockKey, Told]] = {}
     # Plan of both: a range of the primary key per ticket.
     for row in await tx.fetch(
         "select ticket_id, metric, cycle, step, ordinal from fired_steps where ticket_id = any($1::uuid[])", ids
@@ -128,16 +128,15 @@ async def with_history(tx: Transaction, cases: Collection[Case]) -> dict[UUID, C
         key = StepKey(ClockMetric(row["metric"]), row["cycle"], StepName(row["step"]), row["ordinal"])
         fired.setdefault(row["ticket_id"], []).append(key)
     for row in await tx.fetch(
-        "select ticket_id, metric, cycle, outcome, party from clocks where ticket_id = any($1::uuid[])", ids
+        "select ticket_id, metric, cycle, outcome, due_at, target_seconds, party from clocks"
+        " where ticket_id = any($1::uuid[])",
+        ids,
     ):
         clock_key = ClockKey(ClockMetric(row["metric"]), row["cycle"])
-        told.setdefault(row["ticket_id"], {})[clock_key] = Outcome(row["outcome"])
-        if row["party"] is not None:
-            parties.setdefault(row["ticket_id"], {})[clock_key] = row["party"]
-    histories = {
-        each: History(facts[each], frozenset(fired.get(each, ())), told.get(each, {}), parties.get(each, {}))
-        for each in ids
-    }
+        told.setdefault(row["ticket_id"], {})[clock_key] = Told(
+            Outcome(row["outcome"]), row["due_at"], row["target_seconds"], row["party"]
+        )
+    histories = {each: History(facts[each], frozenset(fired.get(each, ())), told.get(each, {})) for each in ids}
     return {case.ticket_id: case._replace(history=histories[case.ticket_id]) for case in cases}
 
 
@@ -188,8 +187,8 @@ async def find_cases(reader: Reader, ticket_ids: Collection[UUID]) -> dict[UUID,
     return {row["ticket_id"]: case_of_row(row) for row in rows}
 
 
-def case_of_row(row: Any) -> Case:
-    """The case in a row of the table, without its history."""
+def case_of_row(row: Any, *, with_waypoint: bool = True) -> Case:
+    """The case in a row of the table, without its history; for a fold anew also without its waypoint."""
     return Case(
         ticket_id=row["ticket_id"],
         number=row["number"],
@@ -213,7 +212,7 @@ def case_of_row(row: Any) -> Case:
         open=row["open"],
         last_sequence=row["last_sequence"],
         emitted_sequence=row["emitted_sequence"],
-        waypoint=None if row["waypoint"] is None else _waypoint(row),
+        waypoint=_waypoint(row) if with_waypoint and row["waypoint"] is not None else None,
         history=None,
     )
 

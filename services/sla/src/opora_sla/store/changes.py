@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from opora_chassis.database import Database, Transaction
@@ -27,7 +26,7 @@ class AgreementChange:
     requested_at: datetime
     requested_by: str
     position: UUID | None = None
-    """Tickets up to this id are done."""
+    """Tickets up to this id are done, or stand in a stretch."""
     examined: int = 0
     migrated: int = 0
     """Of those examined, the tickets that went over."""
@@ -70,47 +69,111 @@ async def list_changes(reader: Reader, agreement_id: UUID, after_id: UUID | None
     return [AgreementChange(**row) for row in rows]
 
 
-async def claim_unfinished(tx: Transaction) -> AgreementChange | None:
-    """The oldest request that is not done and that no other process is at work on, locked; None when there is none."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Tickets that one worker takes over: those above one id up to another."""
+
+    change_id: UUID
+    agreement_id: UUID
+    to_version: int
+    created_from: datetime | None
+    after_id: UUID | None
+    until_id: UUID
+
+
+async def lock_unfinished(tx: Transaction) -> AgreementChange | None:
+    """The oldest request that is not done, locked once no other worker has it; None when there is none."""
     # Plan: agreement_changes_unfinished, which is empty nearly always.
     row = await tx.fetchrow(
-        "select * from agreement_changes where finished_at is null order by requested_at limit 1 for update skip locked"
+        "select * from agreement_changes where finished_at is null order by requested_at limit 1 for update"
     )
     return None if row is None else AgreementChange(**row)
 
 
-async def save_progress(tx: Transaction, change: AgreementChange) -> None:
-    """How far a claimed request has come."""
-    await tx.execute(
-        "update agreement_changes set position = $2, examined = $3, migrated = $4, effects = $5::jsonb,"
-        " finished_at = $6 where id = $1",
-        change.id,
-        change.position,
-        change.examined,
-        change.migrated,
-        dict(change.effects),
-        change.finished_at,
-    )
-
-
-async def lock_open_cases(
-    tx: Transaction, agreement_id: UUID, before_version: int, after_id: UUID | None, limit: int
-) -> list[Case]:
-    """Open tickets under an older version, in the order of their ids, locked, without their history."""
+async def set_stretch(tx: Transaction, change: AgreementChange, limit: int) -> bool:
+    """Put the next `limit` open tickets behind a locked request's position on a stretch; False when there are none."""
     # Plan: a range of the primary key; a whole pass reads every ticket once, which a change of an agreement may cost.
-    rows = await tx.fetch(
-        "select * from cases where open and agreement_id = $1 and agreement_version < $2"
-        " and ($3::uuid is null or ticket_id > $3) order by ticket_id limit $4 for update",
-        agreement_id,
-        before_version,
-        after_id,
+    until_id = await tx.fetchval(
+        "select ticket_id from ("
+        "  select ticket_id from cases where open and agreement_id = $1 and agreement_version < $2"
+        "  and ($3::uuid is null or ticket_id > $3) order by ticket_id limit $4"
+        ") as next order by ticket_id desc limit 1",
+        change.agreement_id,
+        change.to_version,
+        change.position,
         limit,
     )
-    return [case_of_row(row) for row in rows]
+    if until_id is None:
+        return False
+    await tx.execute(
+        "with moved as (update agreement_changes set position = $3 where id = $1)"
+        " insert into agreement_change_stretches (change_id, after_id, until_id) values ($1, $2, $3)",
+        change.id,
+        change.position,
+        until_id,
+    )
+    return True
+
+
+async def finish(tx: Transaction, change: AgreementChange) -> bool:
+    """Say that a locked request is done, unless somebody is still at one of its stretches."""
+    done = await tx.fetchval(
+        "update agreement_changes set finished_at = $2 where id = $1"
+        " and not exists (select from agreement_change_stretches where change_id = $1) returning true",
+        change.id,
+        tx.now,
+    )
+    return bool(done)
+
+
+async def take_stretch(tx: Transaction) -> Stretch | None:
+    """A stretch that nobody is at, which is done when the transaction commits; None when there is none."""
+    row = await tx.fetchrow(
+        "with taken as (delete from agreement_change_stretches where (change_id, until_id) = ("
+        "  select change_id, until_id from agreement_change_stretches order by change_id, until_id limit 1"
+        "  for update skip locked) returning change_id, after_id, until_id)"
+        " select change_id, agreement_id, to_version, created_from, after_id, until_id"
+        " from taken join agreement_changes on agreement_changes.id = taken.change_id"
+    )
+    return None if row is None else Stretch(**row)
+
+
+async def add_progress(
+    tx: Transaction, change_id: UUID, *, examined: int, migrated: int, effects: Mapping[str, int]
+) -> None:
+    """Count so many tickets more, and what became of their clocks."""
+    await tx.execute(
+        "update agreement_changes set examined = examined + $2, migrated = migrated + $3, effects = ("
+        "  select coalesce(jsonb_object_agg(effect, number), '{}') from ("
+        "    select effect, sum(count::bigint) as number from ("
+        "      select * from jsonb_each_text(effects) union all select * from jsonb_each_text($4::jsonb)"
+        "    ) as counted (effect, count) group by effect) as summed"
+        ") where id = $1",
+        change_id,
+        examined,
+        migrated,
+        dict(effects),
+    )
+
+
+async def lock_open_cases(tx: Transaction, stretch: Stretch) -> list[Case]:
+    """The open tickets of a stretch under an older version, in the order of their ids, locked, without history and
+    waypoint.
+    """
+    # Plan: a range of the primary key.
+    rows = await tx.fetch(
+        "select * from cases where open and agreement_id = $1 and agreement_version < $2"
+        " and ($3::uuid is null or ticket_id > $3) and ticket_id <= $4 order by ticket_id for update",
+        stretch.agreement_id,
+        stretch.to_version,
+        stretch.after_id,
+        stretch.until_id,
+    )
+    return [case_of_row(row, with_waypoint=False) for row in rows]
 
 
 async def find_open_cases(reader: Reader, agreement_id: UUID, after_id: UUID | None, limit: int) -> list[Case]:
-    """Open tickets under any version of the agreement, in the order of their ids, without their history."""
+    """Open tickets under any version of the agreement, in the order of their ids, without history and waypoint."""
     # Plan: as in lock_open_cases.
     rows = await reader.fetch(
         "select * from cases where open and agreement_id = $1 and ($2::uuid is null or ticket_id > $2)"
@@ -119,19 +182,4 @@ async def find_open_cases(reader: Reader, agreement_id: UUID, after_id: UUID | N
         after_id,
         limit,
     )
-    return [case_of_row(row) for row in rows]
-
-
-async def pin_version(tx: Transaction, ticket_ids: Collection[UUID], version: int) -> None:
-    """These locked tickets go by this version of their agreement from now on."""
-    await tx.execute(
-        "update cases set agreement_version = $2 where ticket_id = any($1::uuid[])", list(ticket_ids), version
-    )
-
-
-def effects_added(effects: Mapping[str, int], more: Collection[Any]) -> dict[str, int]:
-    """The counts with those of these effects."""
-    counts = dict(effects)
-    for effect in more:
-        counts[effect] = counts.get(effect, 0) + 1
-    return counts
+    return [case_of_row(row, with_waypoint=False) for row in rows]

@@ -19,7 +19,6 @@ _CASE_CONSTANTS = {
     "import_id": "text",
     "partition": "integer",
     "agreement_id": "uuid",
-    "agreement_version": "integer",
     "organization_id": "uuid",
     "tier": "text",
     "product": "text",
@@ -27,6 +26,7 @@ _CASE_CONSTANTS = {
     "channel": "text",
 }
 _CASE_CHANGES = {
+    "agreement_version": "integer",
     "domain": "text",
     "priority": "text",
     "assignee": "text",
@@ -159,6 +159,7 @@ def _changes(case: Case) -> tuple[Any, ...]:
         current = stamp(case.judged_at, case.last_sequence, case.emitted_sequence)
         waypoint = to_json([current, waypoint_to_json(case.waypoint)]).decode()
     return (
+        case.agreement_version,
         case.open_import_id or LIVE,
         case.priority,
         case.assignee,
