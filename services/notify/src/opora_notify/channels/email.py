@@ -30,8 +30,8 @@ from opora_notify.store.undeliverable import UndeliverableAddress
 _IDLE_SECONDS = 10.0
 """A connection that was idle for longer is not trusted any more: servers close silent ones."""
 _FAREWELL_SECONDS = 1.0
-_WEB_FORM = "system:web-form"
-"""Who opens the tickets of intake's web forms."""
+_FROM_ANYBODY = frozenset({"system:web-form", "system:mail"})
+"""Who opens the tickets of web forms and of letters in intake."""
 _PERMANENT = 500
 _ENHANCED_STATUS = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
 _TICKET_NUMBER = re.compile(r"[A-Z][A-Z0-9]*-([0-9]{1,9})")
@@ -119,7 +119,7 @@ async def _write(
     event = event_in(notification.event)
     fact = event.data
     # Anybody may have written that and named this address: nothing of it is sent there, or strangers wrote by us.
-    is_unproven = isinstance(fact, TicketCreated) and event.actor == _WEB_FORM
+    is_unproven = isinstance(fact, TicketCreated) and event.actor in _FROM_ANYBODY
     name, ticket = ("", replace(ticket, title="")) if is_unproven else (contact.name, ticket)
     quoted = await _quoted(fact, sources)
     language = _language(notification, fact, ticket, contact, settings.default_language)
