@@ -12,6 +12,7 @@ from opora_chassis.database import Database
 from opora_chassis.http.keys import create_key
 from opora_intake.domain.presence import LEASE, MOST_PRESENT, Doing
 from opora_intake.handlers.presence import say_present
+from opora_intake.store import presence as store
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -66,6 +67,7 @@ async def test_who_says_nothing_is_gone_after_the_lease(desk: Any) -> None:
     dsn = desk.service.platform.settings.database_dsn.get_secret_value()
     later = await Database.open(dsn, service="intake", clock=Clock(1.0, now, now + LEASE + timedelta(seconds=1)))
     try:
+        assert await store.present_on(later, UUID(ticket["id"]), await later.now()) == []
         assert await say(later, elsewhere, "agent:late") == ["agent:late"]
         assert await say(later, ticket, "agent:0") == ["agent:0"]
         left = await later.fetch("select actor from ticket_presence where ticket_id = $1", UUID(ticket["id"]))
