@@ -9,13 +9,15 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from opora_contracts.vocabulary import Priority, WaitingOn
+from opora_contracts.tickets import TicketCreated
+from opora_contracts.vocabulary import Channel, Kind, Level, Priority, WaitingOn
 from opora_sla.agreement import (
     DEFAULT_AGREEMENT,
     DEFAULT_AGREEMENT_ID,
     Agreement,
     AgreementDocument,
     choose,
+    dimensions_of,
     read_agreement,
 )
 from opora_sla.metrics import ClockMetric
@@ -33,6 +35,7 @@ ISSUE_DOCUMENT: dict[str, Any] = {
         }
     },
 }
+T0 = datetime(2026, 3, 2, 9, tzinfo=UTC)
 RESOLUTION = {"resolution": {"targets": {"P1": {"hours": 4}}}}
 
 
@@ -123,9 +126,9 @@ def test_a_wrong_document_is_refused_by_the_name_of_the_field(
 def test_all_conditions_must_match() -> None:
     """An agreement for gold and mail is not for gold and chat."""
     gold_mail = written(1, conditions={"tier": ["gold"], "channel": ["email"]})
-    assert choose([gold_mail], {"tier": "gold", "channel": "email"}) is gold_mail
-    assert choose([gold_mail], {"tier": "gold", "channel": "chat"}) is DEFAULT_AGREEMENT
-    assert choose([gold_mail], {"tier": None, "channel": "email"}) is DEFAULT_AGREEMENT
+    assert choose([gold_mail], {"tier": "gold", "channel": "email"}, T0) is gold_mail
+    assert choose([gold_mail], {"tier": "gold", "channel": "chat"}, T0) is DEFAULT_AGREEMENT
+    assert choose([gold_mail], {"tier": None, "channel": "email"}, T0) is DEFAULT_AGREEMENT
 
 
 def test_the_rank_decides_then_the_conditions_then_the_date() -> None:
@@ -134,15 +137,58 @@ def test_the_rank_decides_then_the_conditions_then_the_date() -> None:
     gold = written(1, conditions={"tier": ["gold"]})
     first = written(1, rank=1)
     dimensions = {"tier": "gold"}
-    assert choose([anybody, newer], dimensions) is newer
-    assert choose([gold, newer], dimensions) is gold
-    assert choose([first, gold, newer], dimensions) is first
+    assert choose([anybody, newer], dimensions, T0) is newer
+    assert choose([gold, newer], dimensions, T0) is gold
+    assert choose([first, gold, newer], dimensions, T0) is first
 
 
 def test_without_a_match_the_default_applies_in_its_newest_version() -> None:
     """An operator's new version of the default replaces the built-in one."""
-    assert choose([], {}) is DEFAULT_AGREEMENT
+    assert choose([], {}, T0) is DEFAULT_AGREEMENT
     document = AgreementDocument.model_validate({"name": "Ours", "metrics": RESOLUTION})
     ours = read_agreement(DEFAULT_AGREEMENT_ID, 2, document, datetime(2026, 1, 1, tzinfo=UTC))
-    assert choose([ours], {}) is ours
-    assert choose([ours, written(1, rank=-5)], {}).id == UUID(int=1)
+    assert choose([ours], {}, T0) is ours
+    assert choose([ours, written(1, rank=-5)], {}, T0).id == UUID(int=1)
+
+
+def test_an_agreement_is_for_tickets_that_were_created_while_it_was_valid() -> None:
+    """From its first instant on, and no more at its last; before and after the next one in rank applies."""
+    spring = written(1, rank=5, valid_from="2026-03-01T00:00:00Z", valid_until="2026-04-01T00:00:00+02:00")
+    always = written(2)
+    at = {
+        "2026-02-28T23:59:59+00:00": always,
+        "2026-03-01T00:00:00+00:00": spring,
+        "2026-03-31T21:59:59+00:00": spring,
+        "2026-03-31T22:00:00+00:00": always,
+    }
+    for instant, expected in at.items():
+        assert choose([spring, always], {}, datetime.fromisoformat(instant)) is expected
+    assert AgreementDocument.model_validate(spring.document.as_json()) == spring.document
+    with pytest.raises(ValidationError, match="valid_until is not after valid_from"):
+        written(3, valid_from="2026-03-01T00:00:00Z", valid_until="2026-03-01T00:00:00Z")
+    with pytest.raises(ValidationError, match="valid_from"):
+        written(3, valid_from="2026-03-01")
+
+
+def test_one_of_its_tags_is_enough_and_a_customer_may_have_an_agreement() -> None:
+    """Tags are several at once, a requester and a category one value each."""
+    tagged = written(1, rank=1, conditions={"tags": ["vip", "outage"]})
+    personal = written(2, conditions={"requester_id": [str(UUID(int=7))], "category": ["billing"]})
+    created = TicketCreated(
+        ticket_id=UUID(int=1),
+        number="OP-1",
+        title="It does not print",
+        channel=Channel.EMAIL,
+        kind=Kind.INCIDENT,
+        impact=Level.LOW,
+        urgency=Level.LOW,
+        priority=Priority.P5,
+        requester_id=UUID(int=7),
+        category="billing",
+    )
+    assert choose([tagged, personal], dimensions_of(created), T0) is personal
+    other = created.model_copy(update={"category": None})
+    assert choose([tagged, personal], dimensions_of(other), T0) is DEFAULT_AGREEMENT
+    many = created.model_copy(update={"tags": ("outage", "printer")})
+    assert choose([tagged, personal], dimensions_of(many), T0) is tagged
+    assert choose([tagged], dimensions_of(created), T0) is DEFAULT_AGREEMENT

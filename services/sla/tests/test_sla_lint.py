@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opora_sla.agreement import AgreementDocument, choose, read_agreement
+from opora_sla.agreement import AgreementDocument, Dimensions, choose, read_agreement
 from opora_sla.lint import findings
 
 HOURS = {"P1": {"hours": 4}, "P2": {"hours": 8}}
@@ -185,32 +185,52 @@ def test_only_night_hours_are_a_note() -> None:
     assert ([found.is_note for found in night], [found.is_note for found in other]) == ([True], [False])
 
 
+FIRST, SECOND = "2026-03-01T00:00:00Z", "2026-04-01T00:00:00Z"
+VALID: list[dict[str, str]] = [
+    {},
+    {"valid_from": FIRST},
+    {"valid_until": FIRST},
+    {"valid_from": FIRST, "valid_until": SECOND},
+    {"valid_from": SECOND},
+    {"valid_until": SECOND},
+]
+AT = [datetime(2026, month, 1, tzinfo=UTC) for month in (2, 3, 4)]
 SOME = {
     "tier": st.sets(st.sampled_from(["gold", "iron"]), min_size=1),
-    "product": st.sets(st.sampled_from(["mail", "web"]), min_size=1),
+    "product": st.sets(st.sampled_from(["mail"]), min_size=1),
+    "tags": st.sets(st.sampled_from(["vip", "outage"]), min_size=1),
     "channel": st.sets(st.sampled_from(["email", "web", "chat", "phone", "api", "event", "other"]), min_size=1),
 }
-TICKETS = [
-    {"tier": tier, "product": product, "channel": channel}
+TICKETS: list[Dimensions] = [
+    {"tier": tier, "product": product, "channel": channel, "tags": frozenset(tags)}
     for tier in ("gold", "iron", None)
-    for product in ("mail", "web", None)
+    for product in ("mail", None)
+    for tags in ((), ("vip",), ("outage",), ("vip", "outage"))
     for channel in ("email", "web", "chat", "phone", "api", "event", "other")
 ]
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.tuples(st.fixed_dictionaries({}, optional=SOME), st.integers(0, 2)), min_size=1, max_size=5))
-def test_never_means_that_no_ticket_chooses_it(drawn: list[tuple[dict[str, set[str]], int]]) -> None:
+@given(
+    st.lists(
+        st.tuples(st.fixed_dictionaries({}, optional=SOME), st.integers(0, 2), st.sampled_from(VALID)),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_never_means_that_no_ticket_chooses_it(drawn: list[tuple[dict[str, set[str]], int, dict[str, str]]]) -> None:
     """What is said never to apply is chosen for no ticket, and each of the others for one."""
     documents = [
-        agreed(str(number), rank=rank, conditions={name: sorted(values) for name, values in conditions.items()})
-        for number, (conditions, rank) in enumerate(drawn)
+        agreed(
+            str(number), rank=rank, conditions={name: sorted(values) for name, values in conditions.items()}, **valid
+        )
+        for number, (conditions, rank, valid) in enumerate(drawn)
     ]
     made_at = datetime(2026, 1, 1, tzinfo=UTC)
     agreements = [
         read_agreement(UUID(int=number), 1, document, made_at) for number, document in enumerate(documents, start=1)
     ]
-    chosen = {choose(agreements, ticket).document.name for ticket in TICKETS}
+    chosen = {choose(agreements, ticket, at).document.name for ticket in TICKETS for at in AT}
     never = {number for number, place, _ in said(*documents) if place == "conditions"}
     assert {documents[number].name for number in range(len(documents)) if number not in never} == chosen - {
         "Standard support"

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
+from opora_contracts.fact import Instant
 from opora_contracts.tickets import TicketCreated
 from opora_contracts.vocabulary import Channel, Kind, Priority
 from opora_sla.calendar import Calendar
@@ -34,12 +35,17 @@ class Conditions(Document):
     """Which tickets the agreement is for, judged as they were when created. Every list that is given must match."""
 
     organization_id: Annotated[tuple[UUID, ...], Field(min_length=1)] | None = None
+    requester_id: Annotated[tuple[UUID, ...], Field(min_length=1)] | None = None
+    """Customers of intake."""
     tier: Names | None = None
     product: Names | None = None
     kind: Annotated[tuple[Kind, ...], Field(min_length=1)] | None = None
     priority: Annotated[tuple[Priority, ...], Field(min_length=1)] | None = None
     channel: Annotated[tuple[Channel, ...], Field(min_length=1)] | None = None
     external_source: Names | None = None
+    category: Names | None = None
+    tags: Names | None = None
+    """Matches a ticket that has one of them."""
 
     def given(self) -> dict[str, frozenset[str]]:
         """The allowed values of each dimension that is restricted."""
@@ -57,6 +63,16 @@ class AgreementDocument(OpenHours):
     conditions: Conditions = Conditions()
     rank: Annotated[int, Field(strict=True, ge=-1_000_000, le=1_000_000)] = 0
     """Among the agreements that match a ticket, the one of the highest rank applies."""
+    valid_from: Instant | None = None
+    """It is for tickets that are created from then on; absent: for those of any time before `valid_until`."""
+    valid_until: Instant | None = None
+    """It is for tickets that are created before; they keep it for as long as they live."""
+
+    @model_validator(mode="after")
+    def _is_valid_at_some_time(self) -> AgreementDocument:
+        if self.valid_from is not None and self.valid_until is not None and self.valid_from >= self.valid_until:
+            raise ValueError("valid_until is not after valid_from: it would be for no ticket; write a later one")
+        return self
 
     @model_validator(mode="after")
     def _hours_stand_in_one_place(self) -> AgreementDocument:
@@ -120,31 +136,39 @@ def read_agreement(
     )
 
 
-def dimensions_of(created: TicketCreated) -> dict[str, str | None]:
+Dimensions = Mapping[str, str | frozenset[str] | None]
+"""What conditions ask about, of one ticket: a value, none, or several at once."""
+
+
+def dimensions_of(created: TicketCreated) -> dict[str, str | frozenset[str] | None]:
     """What conditions ask about, of a ticket at its creation."""
     return {
         "organization_id": str(created.organization_id) if created.organization_id else None,
+        "requester_id": str(created.requester_id) if created.requester_id else None,
         "tier": created.tier,
         "product": created.product,
         "kind": created.kind.value,
         "priority": created.priority.value,
         "channel": created.channel.value,
         "external_source": created.external_source,
+        "category": created.category,
+        "tags": frozenset(created.tags or ()),
     }
 
 
-def choose(agreements: Sequence[Agreement], dimensions: Mapping[str, str | None]) -> Agreement:
+def choose(agreements: Sequence[Agreement], dimensions: Dimensions, created_at: datetime) -> Agreement:
     """The agreement that applies to a ticket of these dimensions at its creation.
 
-    `agreements` are the newest versions of all. Of those whose conditions all match, the one of the highest rank;
-    among equals the one with the most conditions; then the newest. When none matches, the default agreement, in its
-    newest version among `agreements` or else as it is built in.
+    `agreements` are the newest versions of all. Of those that were valid then and whose conditions all match, the one
+    of the highest rank; among equals the one with the most conditions; then the newest. When none matches, the default
+    agreement, in its newest version among `agreements` or else as it is built in.
     """
     matching = [
         agreement
         for agreement in agreements
         if agreement.id != DEFAULT_AGREEMENT_ID
-        and all(dimensions.get(name) in allowed for name, allowed in agreement.conditions.items())
+        and _is_valid(agreement.document, created_at)
+        and all(_allows(allowed, dimensions.get(name)) for name, allowed in agreement.conditions.items())
     ]
     if matching:
         return max(
@@ -157,6 +181,16 @@ def choose(agreements: Sequence[Agreement], dimensions: Mapping[str, str | None]
             ),
         )
     return next((agreement for agreement in agreements if agreement.id == DEFAULT_AGREEMENT_ID), DEFAULT_AGREEMENT)
+
+
+def _is_valid(document: AgreementDocument, at: datetime) -> bool:
+    return (document.valid_from is None or document.valid_from <= at) and (
+        document.valid_until is None or at < document.valid_until
+    )
+
+
+def _allows(allowed: frozenset[str], value: str | frozenset[str] | None) -> bool:
+    return not allowed.isdisjoint(value) if isinstance(value, frozenset) else value in allowed
 
 
 _P1, _P2, _P3, _P4, _P5 = Priority

@@ -48,7 +48,7 @@ async def follow_tickets(events: Sequence[Event[TicketFact]], tx: Transaction) -
             continue
         newest = newest if newest is not None else await agreement_store.newest_agreements(tx)
         created = _created(facts[0])
-        agreement = choose(newest, dimensions_of(created.data))
+        agreement = choose(newest, dimensions_of(created.data), created.time)
         opened.append(advance(open_case(created, agreement), facts, agreement, judged_at=facts[-1].time, now=tx.now))
     await decision_store.save(tx, decisions, opened=opened)
     tx.emit(*(event for decision in (*opened, *decisions) for event in decision.events))

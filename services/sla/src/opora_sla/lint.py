@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import combinations, pairwise, product
 from math import prod
 
@@ -23,6 +24,7 @@ _WHOLE = {
 }
 """Dimensions of which every value is known; the others have values that no agreement names."""
 _SOME_OTHER = "\0"
+_TIMES = "valid"
 _MOST_CELLS = 100_000
 _WEEKS_OF_TEN_YEARS = 521
 _WITHIN_RESOLUTION = {
@@ -144,11 +146,8 @@ def _open_seconds_a_week(document: AgreementDocument, known: Mapping[str, Calend
 
 
 def _of_all(documents: Sequence[AgreementDocument]) -> Iterator[Finding]:
-    conditions = [document.conditions.given() for document in documents]
-    order = [
-        (document.rank, len(given), number)
-        for number, (document, given) in enumerate(zip(documents, conditions, strict=True))
-    ]
+    order = [(document.rank, len(document.conditions.given()), number) for number, document in enumerate(documents)]
+    conditions = _with_times(documents)
     never = {number: _why_never(number, conditions, order) for number in range(len(documents))}
     for number, better in never.items():
         if not better:
@@ -168,6 +167,27 @@ def _of_all(documents: Sequence[AgreementDocument]) -> Iterator[Finding]:
     for number, document in enumerate(documents):
         if named.setdefault(document.name, number) != number:
             yield Finding(number, ("name",), f"is the name of another agreement too: {document.name!r}; write another")
+
+
+def _with_times(documents: Sequence[AgreementDocument]) -> list[Conditions]:
+    """The conditions of each, and when it is valid: as if the stretches between all dates were one more dimension."""
+    dates = sorted({date for each in documents for date in (each.valid_from, each.valid_until) if date is not None})
+    if not dates:
+        return [document.conditions.given() for document in documents]
+    stretches = [(None, dates[0]), *pairwise(dates), (dates[-1], None)]
+    return [
+        document.conditions.given()
+        | {_TIMES: frozenset(str(place) for place, one in enumerate(stretches) if _covers(document, *one))}
+        for document in documents
+    ]
+
+
+def _covers(document: AgreementDocument, begins: datetime | None, ends: datetime | None) -> bool:
+    """Whether the agreement is valid in a stretch between two neighbouring dates; None is without end."""
+    from_at, until_at = document.valid_from, document.valid_until
+    return (from_at is None or (begins is not None and from_at <= begins)) and (
+        until_at is None or (ends is not None and ends <= until_at)
+    )
 
 
 def _overlap(one: Conditions, other: Conditions) -> bool:

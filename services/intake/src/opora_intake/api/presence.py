@@ -38,7 +38,7 @@ class PresentView(View):
 
 @router.get("", summary="Read who is on a ticket")
 @shown(examples.PRESENT)
-async def get_presence(
+async def who_is_present(
     ticket: TicketReference, platform: PlatformDependency, _caller: ReadTickets
 ) -> Page[PresentView]:
     """Who has it open or writes on it at this moment, the first comer first; at most 50."""
@@ -48,7 +48,7 @@ async def get_presence(
 
 @router.put("", response_model=Page[PresentView], summary="Say what one does with a ticket")
 @shown(examples.ANNA_TOO, examples.DOINGS, conflict="50 people are on the ticket.")
-async def put_presence(
+async def say_present(
     ticket: TicketReference, body: DoingInput, call: TicketWrite, platform: PlatformDependency
 ) -> Response:
     """Say that the caller has the ticket open or writes on it, for 30 seconds; say it again every ten or so.
@@ -66,7 +66,7 @@ async def put_presence(
 
 @router.delete("", status_code=204, response_class=Response, summary="Say that one left a ticket")
 @shown()
-async def delete_presence(ticket: TicketReference, call: TicketWrite) -> Response:
+async def leave(ticket: TicketReference, call: TicketWrite) -> Response:
     """The caller has the ticket open no more; who says nothing is gone after 30 seconds."""
     with broken_rules_as_problems():
         return await call.run(lambda tx: handlers.say_gone(tx, ticket, call.caller.actor), status=204)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from opora_sla.agreement import Dimensions
 from opora_sla.domain import CaseFact
 
 
@@ -15,7 +15,7 @@ class History:
 
     name: str
     """The log's name of the ticket."""
-    dimensions: Mapping[str, str | None]
+    dimensions: Dimensions
     """What agreements ask about, as it was when the ticket was created."""
     facts: tuple[CaseFact, ...]
     """In any order; `created` is among them."""

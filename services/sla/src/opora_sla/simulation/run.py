@@ -120,7 +120,7 @@ class Simulation:
         )
 
     def _fold(self, history: History, agreements: Sequence[Agreement]) -> Clocks | None:
-        agreement = choose(agreements, history.dimensions)
+        agreement = choose(agreements, history.dimensions, history.created_at)
         if agreement.id == DEFAULT_AGREEMENT_ID:
             return None
         return fold(history.facts, agreement, self._plan.judged_at)
