@@ -1,10 +1,12 @@
 """Whatever is done to however many tickets: the seven steps' rules hold, and facts are numbered."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -20,12 +22,13 @@ from opora_intake.domain import (
     RuleBroken,
     StepRecord,
     Ticket,
+    TransitionRefused,
     allowed_actions,
     commands,
     decide,
     open_ticket,
 )
-from opora_intake.domain.links import linked, merge
+from opora_intake.domain.links import continued, linked, merge, opening_of_follow_up
 from opora_intake.domain.records import NEEDED
 from opora_intake.domain.ticket import evolve
 
@@ -139,6 +142,45 @@ class Desk(RuleBasedStateMachine):
                 continue
             assert command.action in allowed_actions(ticket)
             self.keep(decision)
+
+    @rule(ticket_id=tickets, hours=st.integers(0, 48))
+    def fall_silent(self, ticket_id: Any, hours: int) -> None:
+        """What the timers find done is closed and never refused: one fact, and a record under either profile."""
+        self.now += timedelta(hours=hours)
+        ticket = self.state[ticket_id]
+        found = ticket.step is Step.VERIFIED or (ticket.step is Step.RESOLVED and ticket.profile is Profile.LIGHT)
+        if not found:
+            return
+        command = commands.Close(note="Nothing happened.")
+        decision = decide(ticket, command, self.now, message_id=uuid4(), rules=self.settled)
+        assert [fact.data.event_type for fact in decision.facts] == ["ticket.closed"]
+        assert decision.record is not None
+        self.keep(decision)
+
+    @rule(ticket_id=tickets, hours=st.integers(0, 48), window=st.integers(0, 24))
+    def come_back(self, ticket_id: Any, hours: int, window: int) -> None:
+        """A customer's reply reopens what was closed within the window; after it the reply stands on another ticket."""
+        self.now += timedelta(hours=hours)
+        rules = replace(self.settled, reopen_within=dict.fromkeys(Kind, timedelta(hours=window)))
+        ticket, reply = self.state[ticket_id], commands.Reply(author_kind=AuthorKind.CUSTOMER)
+        closed_for = None if ticket.closed_at is None else self.now - ticket.closed_at
+        in_time = closed_for is None or (closed_for <= timedelta(hours=window) and ticket.merged_into is None)
+        if in_time:
+            self.keep(decide(ticket, reply, self.now, message_id=uuid4(), rules=rules))
+            assert self.state[ticket_id].step is not Step.CLOSED
+            return
+        with pytest.raises(TransitionRefused):
+            decide(ticket, reply, self.now, message_id=uuid4(), rules=rules)
+        if ticket.merged_into is not None:
+            return
+        opening = opening_of_follow_up(ticket, commands.FollowUp(), rules)
+        opened = open_ticket(
+            opening, self.now, ticket_id=uuid4(), number=len(self.state) + 1, message_id=uuid4(), rules=rules
+        )
+        self.keep(opened)
+        here, there, _ = continued(ticket, opened.ticket, self.now, None)
+        self.keep(here)
+        self.keep(there)
 
     @rule(source=tickets, into=tickets)
     def merge(self, source: Any, into: Any) -> None:
