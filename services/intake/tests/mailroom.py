@@ -126,6 +126,37 @@ def letter(sender: str, text: str = "It prints nothing.", **fields: str) -> byte
     return f"From: Anna <{sender}>\r\nTo: {SUPPORT}\r\n{named}\r\n{text}\r\n".encode()
 
 
+def report(recipient: str, returned: str, *, status: str = "5.1.1", action: str = "failed", said: str = "") -> bytes:
+    """A report by RFC 3464 that returns the header of a letter whose answers went to `returned`."""
+    return f"""From: MAILER-DAEMON@example.com
+To: {SUPPORT}
+Subject: Undelivered Mail Returned to Sender
+Message-ID: <{uuid4().hex}@example.com>
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary="b"
+
+--b
+
+It could not be delivered.
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.example.com
+
+Final-Recipient: rfc822; {recipient}
+Action: {action}
+Status: {status}
+Diagnostic-Code: smtp; {said or f"550 {status} no such user"}
+--b
+Content-Type: text/rfc822-headers
+
+Message-ID: <{uuid4()}@example.org>
+Reply-To: {returned}
+Subject: [OP-1] Printer
+--b--
+""".replace("\n", "\r\n").encode()
+
+
 def someone() -> str:
     return f"{uuid4().hex}@example.com"
 

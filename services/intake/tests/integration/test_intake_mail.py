@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
@@ -31,6 +31,7 @@ from services.intake.tests.mailroom import (
     hand_over,
     letter,
     mailroom_on,
+    report,
     send_locally,
     someone,
 )
@@ -238,13 +239,13 @@ async def test_a_bounce_is_a_fact_and_no_ticket(mailroom: Mailroom) -> None:
     """A report by RFC 3464 from the null sender is kept by recipient, and opens nothing."""
     lost = someone()
     before = await mailroom.database.fetchval("select count(*) from tickets")
-    raw = _bounce(lost)
+    raw = report(lost, "somebody@example.org")
     await mailroom.send(raw, sender="")
     kept = await mailroom.handled(raw)
     assert (kept.outcome, kept.ticket_id, kept.envelope_from) == ("delivery_report", None, "")
     (fact,) = await store.list_deliveries(mailroom.database, limit=10, recipient=lost.upper())
     assert (fact.outcome, fact.status, fact.permanent, fact.letter_id) == ("failed", "5.1.1", True, kept.id)
-    assert fact.original_message_id == "sent@example.org"
+    assert f"Message-ID: <{fact.original_message_id}>" in raw.decode().partition("rfc822-headers")[2]
     assert await mailroom.database.fetchval("select count(*) from tickets") == before
 
 
@@ -335,31 +336,3 @@ async def _opened_by(room: Mailroom, address: str) -> tuple[Any, Claim]:
     ticket = await room.database.fetchrow("select * from tickets where id = $1", kept.ticket_id)
     assert ticket is not None
     return ticket, Claim(ticket["number"], ticket["requester_id"])
-
-
-def _bounce(recipient: str) -> bytes:
-    return f"""From: MAILER-DAEMON@example.com
-To: {SUPPORT}
-Subject: Undelivered Mail Returned to Sender
-Message-ID: <{uuid4().hex}@example.com>
-MIME-Version: 1.0
-Content-Type: multipart/report; report-type=delivery-status; boundary="b"
-
---b
-
-It could not be delivered.
---b
-Content-Type: message/delivery-status
-
-Reporting-MTA: dns; mx.example.com
-
-Final-Recipient: rfc822; {recipient}
-Action: failed
-Status: 5.1.1
-Diagnostic-Code: smtp; 550 5.1.1 no such user
---b
-Content-Type: text/rfc822-headers
-
-Message-ID: <sent@example.org>
---b--
-""".replace("\n", "\r\n").encode()

@@ -15,41 +15,10 @@ from opora_intake.handlers.letters import take_in
 from opora_intake.mail.letter import Reading
 from opora_intake.mail.reading import read_letter
 from opora_intake.store import customers
-from services.intake.tests.mailroom import KEYS, SUPPORT, Mailroom, letter, someone
+from services.intake.tests.mailroom import KEYS, SUPPORT, Mailroom, letter, report, someone
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 STRANGERS_KEYS = TokenKeys("a", {"a": b"what a stranger made up, long enough"})
-
-
-def report(recipient: str, returned: str, *, status: str = "5.1.1", action: str = "failed", said: str = "") -> bytes:
-    """A report by RFC 3464 that returns the header of a letter whose answers went to `returned`."""
-    return f"""From: MAILER-DAEMON@example.com
-To: {SUPPORT}
-Subject: Undelivered Mail Returned to Sender
-Message-ID: <{uuid4().hex}@example.com>
-MIME-Version: 1.0
-Content-Type: multipart/report; report-type=delivery-status; boundary="b"
-
---b
-
-It could not be delivered.
---b
-Content-Type: message/delivery-status
-
-Reporting-MTA: dns; mx.example.com
-
-Final-Recipient: rfc822; {recipient}
-Action: {action}
-Status: {status}
-Diagnostic-Code: smtp; {said or f"550 {status} no such user"}
---b
-Content-Type: text/rfc822-headers
-
-Message-ID: <{uuid4()}@example.org>
-Reply-To: {returned}
-Subject: [OP-1] Printer
---b--
-""".replace("\n", "\r\n").encode()
 
 
 async def opened_by(room: Mailroom, address: str) -> Claim:

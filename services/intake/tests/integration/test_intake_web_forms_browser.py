@@ -1,6 +1,5 @@
 """Web forms in a real browser: the page without any script, and a site's script that sends by CORS."""
 
-import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -12,21 +11,9 @@ from uuid import uuid4
 import pytest
 
 from services.intake.tests.mailroom import someone
-from tests.programs import browser
+from tests.programs import browser, rendered
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-_FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--virtual-time-budget=10000",
-    "--dump-dom",
-)
 _SCRIPT = """<!doctype html><meta charset="utf-8"><title>A site</title><p id="said">nothing</p><script>
 const say = (text) => { document.getElementById("said").textContent = text; };
 (async () => {
@@ -82,22 +69,6 @@ def site() -> Iterator[Site]:
     served = Site()
     yield served
     served.close()
-
-
-async def rendered(url: str, profile: Path) -> str:
-    """The page's document as the browser has it in the end."""
-    process = await asyncio.create_subprocess_exec(
-        *(browser(), *_FLAGS, f"--user-data-dir={profile}", url),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        document, _ = await asyncio.wait_for(process.communicate(), 120)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return document.decode()
 
 
 async def made(desk: Any, **rules: Any) -> str:
