@@ -3,10 +3,12 @@
 import asyncio
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 
 from opora_chassis.http.keys import create_key
 from opora_contracts.topics import TICKETS
@@ -92,6 +94,21 @@ async def test_a_ticket_that_nobody_can_take_waits_and_is_tried_again(desk: Desk
     assert (answer["agent"], answer["considered"][0]["standing"]) == (None, "at_capacity")
     await desk.post(f"/tickets/{first['id']}/resolve")
     assert (await assigned(desk, second))["assignee"] == anna
+
+
+async def test_who_waits_for_an_agent_is_counted_by_group(desk: Desk) -> None:
+    """A gauge tells how many tickets nobody can take; a group that is taken away is told of no more."""
+    group = named("empty")
+    await settle(desk, group, {"rule": "round_robin", "members": [{"agent": named("away"), "present": False}]})
+    for _ in range(2):
+        await desk.opened(group=group)
+
+    async def told(number: float | None) -> bool:
+        return REGISTRY.get_sample_value("opora_tickets_without_agent", {"group": group}) == number
+
+    await desk.service.wait_until(partial(told, 2.0), 60)
+    assert (await desk.client.delete(f"/v1/groups/{group}")).status_code == 204
+    await desk.service.wait_until(partial(told, None), 60)
 
 
 async def test_what_no_rule_chooses_for_is_refused_with_the_reason(desk: Desk) -> None:

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import count
 from uuid import UUID
 
 import structlog
+from prometheus_client import Gauge
 
 from opora_chassis.database import Database, Transaction
 from opora_chassis.errors import is_transient
@@ -38,6 +40,8 @@ from opora_intake.store.rows import Reader
 ACTOR = "system:assignment"
 BATCH = 200
 _REST_SECONDS = 1.0
+_ROUNDS_A_COUNT = 10
+WITHOUT_AGENT = Gauge("opora_tickets_without_agent", "Tickets that wait for an agent in a group with a rule", ["group"])
 log = structlog.get_logger()
 
 
@@ -194,11 +198,22 @@ async def assign_round(database: Database, rules: RulesInForce) -> None:
                 break
 
 
+async def _tell_who_waits(reader: Reader) -> None:
+    waiting = await store.count_waiting(reader)
+    WITHOUT_AGENT.clear()
+    for group, number in waiting.items():
+        WITHOUT_AGENT.labels(group).set(number)
+
+
 async def keep_assigning(stop: asyncio.Event, *, database: Database, rules: RulesInForce) -> None:
     """Until told to stop, choose agents; a ticket that waits is tried again each second."""
-    while not stop.is_set():
+    for number in count():
+        if stop.is_set():
+            return
         try:
             await assign_round(database, rules)
+            if number % _ROUNDS_A_COUNT == 0:
+                await _tell_who_waits(database)
         except Exception as error:
             if not is_transient(error):
                 raise

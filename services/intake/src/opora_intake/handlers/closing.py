@@ -22,7 +22,7 @@ ACTOR = "system:closing"
 BATCH = 200
 _REST_SECONDS = 5.0
 _HOUR = timedelta(hours=1)
-CLOSED = Counter("opora_intake_closed_after_silence_total", "Tickets that were closed because nothing happened to them")
+CLOSED = Counter("opora_tickets_closed_after_silence_total", "Tickets that were closed since nothing happened to them")
 log = structlog.get_logger()
 
 Place = tuple[datetime, UUID]

@@ -32,7 +32,7 @@ from opora_intake.store import problems as store
 BATCH = 100
 _REST_SECONDS = 1.0
 _TOLD = frozenset({Outcome.TOLD, Outcome.RESOLVED, Outcome.NOT_RESOLVED})
-ANNOUNCED = Counter("opora_intake_announced_incidents_total", "Incidents to which an announcement came", ["outcome"])
+ANNOUNCED = Counter("opora_incidents_announced_total", "Incidents to which an announcement came", ["outcome"])
 log = structlog.get_logger()
 
 

@@ -89,6 +89,16 @@ async def waiting_groups(reader: Reader) -> list[str]:
     return [row["name"] for row in rows]
 
 
+async def count_waiting(reader: Reader) -> dict[str, int]:
+    """How many tickets wait for an agent in each automatic group. Plan: a range of tickets_waiting a group."""
+    rows = await reader.fetch(
+        "select name, (select count(*) from tickets"
+        f' where "group" = name and assignee is null and {_IN_WORK} and import_id is null) as waiting'
+        " from groups where rule <> 'manual'"
+    )
+    return {row["name"]: row["waiting"] for row in rows}
+
+
 async def save_group(tx: Transaction, group: Group) -> None:
     """Insert or replace the group and its members; one who stays keeps the turn. An existing one must be locked."""
     await tx.execute(
