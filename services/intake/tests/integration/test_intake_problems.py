@@ -122,6 +122,32 @@ async def test_the_fix_is_announced_when_the_problem_is_resolved(desk: Any) -> N
     assert await said_on(desk, late) == ["A last word."]
 
 
+@pytest.mark.parametrize("end", ["cancelled", "merged"])
+async def test_a_problem_without_a_fix_announces_none(desk: Any, end: str) -> None:
+    """Cancelled, or merged into another one, it tells nobody that anything is mended; reopened and resolved it does.
+    The incidents of a merged one are those of the problem that goes on.
+    """
+    ticket = await problem(desk, [incident := await desk.opened()])
+    asked = await desk.post(f"/tickets/{ticket['id']}/announcements", {"body": SAID, "after": "resolved"}, status=202)
+    other = await problem(desk, [])
+    if end == "cancelled":
+        await desk.post(f"/tickets/{ticket['id']}/close", {"resolution_code": "cancelled"})
+    else:
+        await desk.post(f"/tickets/{ticket['id']}/merge", {"into": other["number"]})
+    async with desk.database.transaction() as tx:
+        assert not await tell_batch(tx, RulesInForce(DEFAULT_MATRIX))
+    assert await said_on(desk, incident) == []
+    if end == "cancelled":
+        await desk.post(f"/tickets/{ticket['id']}/reopen")
+        await desk.post(f"/tickets/{ticket['id']}/resolve")
+        assert (await gone_out(desk, ticket, asked))["told"] == 1
+    else:
+        listed = (await desk.get(f"/tickets/{other['id']}/incidents"))["items"]
+        assert [each["number"] for each in listed] == [incident["number"]]
+        assert (await announced(desk, other, resolves=True))["resolved"] == 1
+    assert await said_on(desk, incident) == [SAID]
+
+
 async def test_what_a_crash_leaves_is_told_by_the_next_and_nobody_twice(desk: Any) -> None:
     """Several at once, some of them dying before they commit: each incident is answered once."""
     incidents = [await desk.opened() for _ in range(12)]

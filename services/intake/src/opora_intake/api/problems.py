@@ -84,7 +84,7 @@ class AnnouncementView(View):
     asked_at: datetime
     asked_by: str
     told: int
-    """Incidents whose requester was told, resolved ones among them."""
+    """Incidents on which it was said, resolved ones among them."""
     resolved: int
     passed_over: int
     finished_at: datetime | None
@@ -109,7 +109,7 @@ async def get_incidents(
     limit: Limit = 50,
     cursor: str | None = None,
 ) -> Page[IncidentView]:
-    """The tickets that name this one as their cause (`caused_by`), in the order in which they were opened."""
+    """The tickets that name this one as their cause (`caused_by`), or one that was merged into it, oldest first."""
     found = await found_ticket(platform, ticket)
     position = decode_cursor(cursor, after=UUID) or {"after": None}
     incidents = await store.incidents_of(platform.database, found.id, limit=limit + 1, **position)

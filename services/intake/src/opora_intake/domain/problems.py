@@ -26,7 +26,8 @@ class After(StrEnum):
 
     NOW = "now"
     RESOLVED = "resolved"
-    """When the problem is resolved, verified or closed; at once if it is."""
+    """When the problem is resolved; at once if it is. One that ends as cancelled or as a duplicate has no fix to tell
+    of: the announcement waits, in case it is reopened."""
 
 
 class AnnouncementDraft(BaseModel):
@@ -88,7 +89,7 @@ class Announcement:
     asked_by: str
     position: UUID | None = None
     told: int = 0
-    """Incidents whose requester was told; those that were resolved with it among them."""
+    """Incidents on which it was said; those that were resolved with it among them."""
     resolved: int = 0
     passed_over: int = 0
     finished_at: datetime | None = None

@@ -19,6 +19,13 @@ _ANNOUNCEMENT = (
     " finished_at, withdrawn_at"
 )
 
+_CAUSES = """
+with recursive causes (id) as (
+    select $1::uuid
+    union select tickets.id from causes join tickets on tickets.merged_into = causes.id
+)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Incident:
@@ -33,11 +40,15 @@ class Incident:
 
 
 async def incidents_of(reader: Reader, problem_id: UUID, *, after: UUID | None, limit: int) -> list[Incident]:
-    """Those that name the problem as their cause, by id. Plan: ticket_links_to, and a probe of tickets each."""
+    """Those that name the problem, or one that was merged into it, as their cause, by id.
+
+    Plan: tickets_merged_into, ticket_links_to, and a probe of tickets each.
+    """
     rows = await reader.fetch(
-        "select tickets.id as ticket_id, number, title, step, requester_id, since from ticket_links"
-        " join tickets on tickets.id = from_id"
-        " where to_id = $1 and relation = 'caused_by' and ($2::uuid is null or from_id > $2) order by from_id limit $3",
+        f"{_CAUSES} select tickets.id as ticket_id, number, title, step, requester_id, min(since) as since"
+        " from ticket_links join tickets on tickets.id = from_id"
+        " where to_id in (select id from causes) and relation = 'caused_by'"
+        " and ($2::uuid is null or tickets.id > $2) group by tickets.id order by tickets.id limit $3",
         problem_id,
         after,
         limit,
@@ -151,7 +162,9 @@ async def claim_announcement(tx: Transaction) -> Announcement | None:
     row = await tx.fetchrow(
         f"select {_ANNOUNCEMENT} from announcements where finished_at is null and withdrawn_at is null"
         " and (after = 'now' or exists (select from tickets where tickets.id = problem_id"
-        "  and step in ('resolved', 'verified', 'closed'))) order by id limit 1 for update skip locked"
+        "  and step in ('resolved', 'verified', 'closed')"
+        "  and coalesce(resolution_code not in ('cancelled', 'duplicate'), true)))"
+        " order by id limit 1 for update skip locked"
     )
     return None if row is None else _announcement_of(row)
 
@@ -159,8 +172,8 @@ async def claim_announcement(tx: Transaction) -> Announcement | None:
 async def lock_incidents(tx: Transaction, announcement: Announcement, limit: int) -> list[Ticket]:
     """The next incidents behind the announcement's position, locked in the order of their ids."""
     rows = await tx.fetch(
-        f"select {COLUMNS} from tickets where id in ("
-        " select from_id from ticket_links where to_id = $1 and relation = 'caused_by'"
+        f"{_CAUSES} select {COLUMNS} from tickets where id in ("
+        " select distinct from_id from ticket_links where to_id in (select id from causes) and relation = 'caused_by'"
         " and ($2::uuid is null or from_id > $2) order by from_id limit $3) order by id for update",
         announcement.problem_id,
         announcement.position,
