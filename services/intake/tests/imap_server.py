@@ -5,6 +5,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -93,7 +94,7 @@ class ImapServer:
     Access tokens are asked about at `introspection_url` (RFC 7662).
     """
 
-    def __init__(self, directory: Path, introspection_url: str = "http://127.0.0.1:1/introspect") -> None:
+    def __init__(self, directory: Path, introspection_url: str) -> None:
         self._program = program("dovecot", "dovecot-imapd")
         self.directory = directory
         self.port, self.tls_port = free_ports(2)
@@ -103,10 +104,8 @@ class ImapServer:
         mail.mkdir()
         _make_certificate(directory)
         if os.geteuid() == 0:
-            for each in (directory, *directory.parents):
-                # The server's own account must reach its mail below directories of this test's owner.
-                if each.stat().st_uid == os.geteuid() and each != Path("/"):
-                    each.chmod(each.stat().st_mode | 0o011)
+            # The server's own account must reach its mail.
+            directory.chmod(0o711)
             shutil.chown(mail, user.pw_uid, user.pw_gid)
         (directory / "oauth2.conf").write_text(_TOKENS.format(introspection_url=introspection_url))
         self._configuration = directory / "dovecot.conf"
@@ -216,3 +215,15 @@ def _make_certificate(directory: Path) -> None:
         check=True,
         capture_output=True,
     )  # fmt: skip
+
+
+@contextmanager
+def imap_server(introspection_url: str = "http://127.0.0.1:1/introspect") -> Iterator[ImapServer]:
+    """A server at work. Its directory is not below pytest's, which another run closes to the server's own account."""
+    with tempfile.TemporaryDirectory(prefix="opora-imap-") as directory:
+        server = ImapServer(Path(directory), introspection_url)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()

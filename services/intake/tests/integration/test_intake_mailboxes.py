@@ -16,18 +16,16 @@ from opora_intake.channels.mailbox import Mailbox
 from opora_intake.mail.limits import MOST_LETTER_BYTES
 from opora_intake.store import mailboxes as store
 from opora_intake.store.mailboxes import Standing
-from services.intake.tests.imap_server import ImapServer
+from services.intake.tests.imap_server import ImapServer, imap_server
 from services.intake.tests.mailroom import SUPPORT, Mailroom, free_ports, letter, mailroom_on, someone
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImapServer]:
-    running = ImapServer(tmp_path_factory.mktemp("imap"))
-    running.start()
-    yield running
-    running.stop()
+def server() -> Iterator[ImapServer]:
+    with imap_server() as running:
+        yield running
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from opora_intake.channels.mailbox_errors import MailboxError, MailboxRefusedErr
 from opora_intake.channels.oauth import OAuth, fetch_access
 from opora_intake.store import mailboxes as store
 from services.intake.tests.authorization_server import CLIENT, SECRET, AuthorizationServer
-from services.intake.tests.imap_server import ImapServer
+from services.intake.tests.imap_server import ImapServer, imap_server
 from services.intake.tests.integration.test_intake_mailboxes import kept, polled, refusal
 from services.intake.tests.mailroom import SUPPORT, letter, someone
 
@@ -29,11 +29,9 @@ def authorization() -> Iterator[AuthorizationServer]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, authorization: AuthorizationServer) -> Iterator[ImapServer]:
-    running = ImapServer(tmp_path_factory.mktemp("imap"), f"{authorization.url}/introspect")
-    running.start()
-    yield running
-    running.stop()
+def server(authorization: AuthorizationServer) -> Iterator[ImapServer]:
+    with imap_server(f"{authorization.url}/introspect") as running:
+        yield running
 
 
 @pytest.fixture
