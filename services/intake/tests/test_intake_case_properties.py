@@ -31,6 +31,7 @@ from opora_intake.domain import (
 from opora_intake.domain.links import continued, linked, merge, opening_of_follow_up
 from opora_intake.domain.records import NEEDED
 from opora_intake.domain.ticket import evolve
+from opora_intake.domain.transitions import WITHOUT_RESOLVING
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 ORDER = {
@@ -148,7 +149,8 @@ class Desk(RuleBasedStateMachine):
         """What the timers find done is closed and never refused: one fact, and a record under either profile."""
         self.now += timedelta(hours=hours)
         ticket = self.state[ticket_id]
-        found = ticket.step is Step.VERIFIED or (ticket.step is Step.RESOLVED and ticket.profile is Profile.LIGHT)
+        asks_nothing = ticket.profile is Profile.LIGHT or ticket.resolution_code in WITHOUT_RESOLVING
+        found = ticket.step is Step.VERIFIED or (ticket.step is Step.RESOLVED and asks_nothing)
         if not found:
             return
         command = commands.Close(note="Nothing happened.")

@@ -129,19 +129,20 @@ async def test_a_strict_ticket_is_closed_only_when_it_is_verified(desk: Any) -> 
     unverified = await _worked_strictly(desk)
     verified = await _worked_strictly(desk)
     await desk.post(f"/tickets/{verified['id']}/verify", {"verified_by": "customer", "seen": "The money is there."})
+    duplicate = await _worked_strictly(desk, "duplicate")
     async with later(desk, 1.1) as database:
         await close_round(database, RulesInForce(DEFAULT_MATRIX))
-    steps = [(await desk.get(f"/tickets/{ticket['id']}"))["step"] for ticket in (unverified, verified)]
-    assert steps == ["resolved", "closed"]
+    steps = [(await desk.get(f"/tickets/{ticket['id']}"))["step"] for ticket in (unverified, verified, duplicate)]
+    assert steps == ["resolved", "closed", "closed"]
 
 
-async def _worked_strictly(desk: Any) -> Any:
+async def _worked_strictly(desk: Any, code: str = "solved") -> Any:
     ticket = await desk.opened(kind="complaint")
     path = f"/tickets/{ticket['id']}"
     await desk.post(f"{path}/assess", {"note": "One customer."})
     await desk.post(f"{path}/diagnose", {"cause": "Charged twice", "evidence": "The statement."})
     await desk.post(f"{path}/plan", {"steps": ["Pay back"], "owner": "anna"})
-    return await desk.post(f"{path}/resolve", {"resolution": "Paid back.", "resolution_code": "solved"})
+    return await desk.post(f"{path}/resolve", {"resolution": "Paid back.", "resolution_code": code})
 
 
 @pytest.mark.parametrize("hours", [0, 8_761, 1.5])
@@ -202,8 +203,58 @@ async def test_a_late_reply_from_another_system_is_a_ticket_that_continues(desk:
     assert shown == ["late 0", "late 1", "late 2"]
 
 
-def _reply(ticket: Any, body: str) -> Event[Any]:
-    said = TicketReplySubmitted(ticket_number=ticket["number"], body=body, author_kind="customer")
+async def test_the_thread_of_a_closed_ticket_leads_to_where_it_goes_on(desk: Any) -> None:
+    """Past a follow-up that is closed and may be reopened, and through one that was merged; who wrote is kept."""
+    await desk.patch("/settings", {"reopen_within_hours": {"complaint": 24}})
+    await _known(rules_of(desk.service.platform), desk.database, desk)
+    old = await closed(desk, requester_email=f"{uuid4().hex}@example.com")
+    async with desk.database.transaction() as tx:
+        long_ago = tx.now - timedelta(days=2)
+        await tx.execute("update tickets set closed_at = $2 where id = $1", UUID(old["id"]), long_ago)
+    await desk.request(_reply(old, first := uuid4().hex, author="colleague of the customer"))
+    new, author = await _landed(desk, first)
+    assert author == "colleague of the customer"
+    assert await links(desk, old) == [("continued_by", new)]
+    await desk.post(f"/tickets/{new}/resolve")
+    await desk.post(f"/tickets/{new}/close")
+    await desk.request(_reply(old, second := uuid4().hex))
+    assert (await _landed(desk, second))[0] == new
+    assert (await facts(desk, {"id": new}))[-2:] == ["ticket.reopened", "ticket.replied"]
+    other = await desk.opened(kind="complaint")
+    await desk.post(f"/tickets/{new}/merge", {"into": other["number"]})
+    await desk.request(_reply(old, third := uuid4().hex))
+    assert (await _landed(desk, third))[0] == other["number"]
+
+
+async def _landed(desk: Any, body: str) -> tuple[str, str]:
+    """The number of the ticket on which this was written, and by whom."""
+
+    async def there() -> Any:
+        return await desk.database.fetchrow(
+            "select number, author from messages join tickets on tickets.id = ticket_id where body = $1", body
+        )
+
+    row = await desk.service.wait_until(there)
+    return f"OP-{row['number']}", row["author"]
+
+
+async def test_a_ticket_of_a_running_import_is_left_alone(desk: Any) -> None:
+    """History is judged by no clock for as long as its import runs."""
+    await desk.patch("/settings", {"close_after_hours": {"complaint": 1}})
+    history = await desk.post("/imports", {"name": f"log-{uuid4().hex[:8]}"})
+    what: list[tuple[str, dict[str, str]]] = [("create", {"title": "Old", "kind": "complaint"}), ("resolve", {})]
+    entries = [
+        {"source_id": "A", "ordinal": place, "at": f"2016-02-29T0{place}:00:00Z", "action": action, "data": data}
+        for place, (action, data) in enumerate(what, start=1)
+    ]
+    await desk.post(f"/imports/{history['id']}/entries", {"entries": entries, "watermark": "2016-03-01T00:00:00Z"})
+    await close_round(desk.database, RulesInForce(DEFAULT_MATRIX))
+    query = {"external_source": history["name"], "external_id": "A"}
+    assert (await desk.get("/tickets", **query))["items"][0]["step"] == "resolved"
+
+
+def _reply(ticket: Any, body: str, author: str | None = None) -> Event[Any]:
+    said = TicketReplySubmitted(ticket_number=ticket["number"], body=body, author_kind="customer", author=author)
     return Event(
         id=uuid4().hex,
         source="/bot",

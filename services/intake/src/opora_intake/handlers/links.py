@@ -153,16 +153,23 @@ async def open_like(tx: Transaction, ticket: Ticket, opening: Open, actor: str, 
 
 
 async def follow_on(tx: Transaction, ticket_id: UUID, speaker: UUID | None) -> Ticket:
-    """The ticket that takes what a customer writes to this one, locked: where it was merged into, and from there, when
-    that is closed, the newest open ticket of theirs that continues it. Raises Unknown.
+    """The ticket that takes what a customer writes to this one, locked: where it was merged into, and from there, as
+    long as that is closed, the newest ticket of theirs that continues it. Raises Unknown.
+
+    A closed one at the end is the last that the thread came to: it may still be reopened, or continued.
     """
     ticket = await follow_merges(tx, ticket_id)
-    if ticket.step is not Step.CLOSED or speaker is None:
-        return ticket
-    onward = await store.open_continuation(tx, ticket.id, speaker)
-    locked = await store.lock_tickets(tx, [onward]) if onward is not None else {}
-    goes_on = next(iter(locked.values()), ticket)
-    return ticket if goes_on.step is Step.CLOSED else goes_on
+    passed = {ticket.id}
+    while ticket.step is Step.CLOSED and speaker is not None:
+        onward = await store.newest_continuation(tx, ticket.id, speaker)
+        if onward is None:
+            break
+        goes_on = await follow_merges(tx, onward)
+        if goes_on.id in passed:
+            break
+        passed.add(goes_on.id)
+        ticket = goes_on
+    return ticket
 
 
 async def follow_merges(tx: Transaction, ticket_id: UUID) -> Ticket:

@@ -17,6 +17,7 @@ async def say_present(
 ) -> Sequence[Present]:
     """Everybody who is there, the caller included. Raises Unknown or TooManyPresent."""
     ticket = await _found(tx, reference)
+    await store.lock_presence(tx, ticket.id)
     await store.forget_gone(tx)
     there = await store.present_on(tx, ticket.id, tx.now)
     if len(there) >= MOST_PRESENT and actor not in {one.actor for one in there}:

@@ -83,9 +83,12 @@ class _Desk:
         return desk
 
     def continuation_of(self, ticket: Ticket) -> Ticket:
-        """The ticket that this batch opened to continue a closed one; itself when there is none."""
-        onward = next((link.from_id for link in self.links if link.to_id == ticket.id), ticket.id)
-        return next((each for each in self.by_number.values() if each.id == onward), ticket)
+        """The ticket that this batch opened to continue a closed one, at the end of however many; itself for none."""
+        onward = {link.to_id: link.from_id for link in self.links}
+        by_id = {each.id: each for each in self.by_number.values()}
+        while ticket.id in onward:
+            ticket = by_id[onward[ticket.id]]
+        return ticket
 
     def put(self, ticket: Ticket) -> None:
         self.by_number[ticket.number] = ticket
@@ -160,11 +163,13 @@ def _is_too_late(ticket: Ticket, reply: Reply, rules: CaseRules) -> bool:
 async def _follow_up(
     desk: _Desk, tx: Transaction, closed: Ticket, reply: Reply, *, actor: str, rules: CaseRules
 ) -> list[Decision]:
-    command = FollowUp(body=reply.body, channel=reply.channel)
-    opened = await open_like(tx, closed, opening_of_follow_up(closed, command, rules), actor, rules)
+    opening = opening_of_follow_up(closed, FollowUp(channel=reply.channel), rules)
+    opened = await open_like(tx, closed, opening, actor, rules)
     here, there, link = continued(closed, opened.ticket, tx.now, actor)
     desk.links.append(link)
-    return [here, opened, there]
+    # Said by whoever said it, which need not be the one for whom the ticket is.
+    replied = decide(there.ticket, reply, tx.now, message_id=new_id(), actor=actor, rules=rules)
+    return [here, opened, there, replied]
 
 
 def _addressed(desk: _Desk, event: ReplySubmitted) -> Ticket:

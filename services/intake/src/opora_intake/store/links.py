@@ -50,12 +50,11 @@ async def end_of_merges(reader: Reader, ticket_id: UUID) -> UUID:
     return ticket_id if row is None else row["id"]
 
 
-async def open_continuation(reader: Reader, ticket_id: UUID, requester_id: UUID) -> UUID | None:
-    """The newest ticket of this requester that continues the ticket and is not closed. Plan: ticket_links_to."""
+async def newest_continuation(reader: Reader, ticket_id: UUID, requester_id: UUID) -> UUID | None:
+    """The newest ticket of this requester that continues the ticket. Plan: ticket_links_to."""
     row = await reader.fetchrow(
         "select tickets.id from ticket_links join tickets on tickets.id = from_id"
-        " where to_id = $1 and relation = 'continues' and requester_id = $2 and step <> 'closed'"
-        " order by number desc limit 1",
+        " where to_id = $1 and relation = 'continues' and requester_id = $2 order by number desc limit 1",
         ticket_id,
         requester_id,
     )

@@ -8,6 +8,13 @@ from opora_intake.domain.presence import MOST_PRESENT, Doing, Present
 from opora_intake.store.rows import Reader
 
 _PRUNED = 100
+_COMERS = 7_310_005
+"""The advisory lock, with a ticket's, of those who come to it: so that their number is kept exactly."""
+
+
+async def lock_presence(tx: Transaction, ticket_id: UUID) -> None:
+    """Nobody else says that they are on the ticket before this transaction has ended."""
+    await tx.execute("select pg_advisory_xact_lock($1, hashtext($2))", _COMERS, str(ticket_id))
 
 
 async def present_on(reader: Reader, ticket_id: UUID, now: datetime) -> list[Present]:

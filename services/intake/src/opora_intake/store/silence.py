@@ -20,7 +20,8 @@ async def lock_silent(
     """
     rows = await tx.fetch(
         f"select {COLUMNS} from tickets where step in ('resolved', 'verified') and import_id is null"
-        " and (step = 'verified' or profile = 'light') and kind = $1 and last_time <= $2"
+        " and (step = 'verified' or profile = 'light' or resolution_code in ('cancelled', 'duplicate'))"
+        " and kind = $1 and last_time <= $2"
         " and ($3::timestamptz is null or (last_time, id) > ($3, $4)) order by last_time, id limit $5"
         " for update skip locked",
         kind,
