@@ -37,7 +37,7 @@ async def test_a_ticket_goes_its_whole_way(desk: Any) -> None:
     assert (closed["step"], closed["version"], closed["allowed"]) == (
         "closed",
         11,
-        ["reopen", "note", "tag", "untag", "unwatch", "link", "unlink"],
+        ["reopen", "note", "tag", "untag", "unwatch", "link", "unlink", "follow_up"],
     )
     facts = await desk.published(TICKETS.name, ticket["id"], 11)
     names = "created assessed assigned diagnosed planned held resumed replied resolved verified closed"
@@ -114,7 +114,7 @@ async def test_a_customers_reply_on_a_closed_ticket_is_refused_with_advice(desk:
     await desk.post(f"/tickets/{ticket['id']}/close", {"resolution_code": "duplicate"})
     reply = {"body": "Hello?", "author_kind": "customer"}
     problem = await desk.post(f"/tickets/{ticket['id']}/replies", reply, status=409)
-    assert "reopen it, or open a new ticket" in problem["detail"]
+    assert "reopen it, or open a ticket that continues it" in problem["detail"]
     assert (await desk.post(f"/tickets/{ticket['id']}/notes", {"body": "called back"}))["version"] == 3
 
 
