@@ -120,7 +120,8 @@ async def test_every_body_ends_somewhere_and_blocks_none(kept_room: Any, kind: H
         async with kept_room.database.transaction() as tx:
             told = {name: values[0] if place == 60 else values[place % len(values)]}
             ids.append((await take_in(tx, kept.source, body, told))[0])
-    assert len(set(ids)) >= 55
+    # Some carry the same name of their delivery as another one, and are the same.
+    assert len(set(ids)) >= 45
     while (claimed := await leased.claim(desk.tray)) is not None:
         await attempt(desk, claimed)
     for each in ids:
@@ -135,17 +136,19 @@ async def test_every_body_ends_somewhere_and_blocks_none(kept_room: Any, kind: H
 
 
 def _examples(kind: HookKind, count: int) -> list[bytes]:
-    found: list[bytes] = []
+    """So many bodies, each another one."""
+    found: dict[bytes, None] = {}
 
     @settings(
-        max_examples=count, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=5 * count, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
     )
     @given(body=bodies(kind))
     def gather(body: bytes) -> None:
-        found.append(body)
+        found[body] = None
 
     gather()
-    return (found * count)[:count]
+    assert len(found) >= count
+    return list(found)[:count]
 
 
 def _good(kind: HookKind) -> bytes:
