@@ -13,9 +13,11 @@ from typer.testing import CliRunner
 
 from opora_cli.errors import CommandError
 from opora_cli.main import app
+from opora_cli.sla_reports.commands import Metric
 from opora_cli.sla_reports.screen import screenful
 from opora_sla import reports_examples
 from opora_sla.api_examples import EXPLAINED
+from opora_sla.metrics import ClockMetric
 from tools.cli.tests.platforms import answering
 
 TICKET = reports_examples.PAUSE["ticket_id"]
@@ -271,3 +273,8 @@ def test_little_room_shows_no_half_of_a_clock() -> None:
     lines = screenful(EXPLAINED | {"clocks": clocks})
     assert len(lines) == 1 + 2 + 20
     assert lines[-1].startswith("first_response 1 P1: MET")
+
+
+def test_every_metric_can_be_asked_for() -> None:
+    """What groups, third parties and updates owe too: the command knows the words that sla knows."""
+    assert {metric.value for metric in Metric} == {metric.value for metric in ClockMetric}

@@ -11,7 +11,6 @@ from opora_cli.console import AsJson, Directory, out, print_json, run
 from opora_cli.endpoints import DEFAULT_DIRECTORY, read_endpoints
 from opora_cli.errors import UNUSABLE_INPUT, CommandError
 from opora_cli.sla_reports.times import instant_given
-from opora_contracts.vocabulary import Metric
 
 report_app = typer.Typer(help="What became of service levels on a running platform.", no_args_is_help=True)
 
@@ -27,6 +26,17 @@ class Dimension(StrEnum):
     PRIORITY = "priority"
     METRIC = "metric"
     MONTH = "month"
+
+
+class Metric(StrEnum):
+    """What a clock measures, as sla has it (written again, so that a help text needs no service)."""
+
+    FIRST_RESPONSE = "first_response"
+    NEXT_RESPONSE = "next_response"
+    RESOLUTION = "resolution"
+    UPDATE = "update"
+    OPERATIONAL = "operational"
+    UNDERPINNING = "underpinning"
 
 
 class Cause(StrEnum):
