@@ -31,7 +31,7 @@ from opora_intake.domain.transitions import BEFORE_RESOLVED
 from opora_intake.handlers.case_settings import RulesInForce
 from opora_intake.handlers.errors import Unknown
 from opora_intake.handlers.record import Change, record_changes
-from opora_intake.handlers.tickets import join_history
+from opora_intake.handlers.tickets import join_history, seen_ticket
 from opora_intake.store import groups as store
 from opora_intake.store import tickets as ticket_store
 from opora_intake.store.groups import Group, KeptChoice
@@ -97,9 +97,7 @@ async def assign_now(tx: Transaction, reference: UUID | int, rules: RulesInForce
     The group is locked before the ticket, as the loop does. Raises Unknown, NotAutomatic, HistoryOpen or what `decide`
     raises.
     """
-    seen = await ticket_store.find_ticket(tx, reference)
-    if seen is None:
-        raise Unknown("ticket", str(reference) if isinstance(reference, UUID) else f"OP-{reference}")
+    seen = await seen_ticket(tx, reference)
     group = None if seen.group is None else await store.lock_group(tx, seen.group)
     ticket = await ticket_store.lock_ticket(tx, seen.id)
     if ticket is None or ticket.group != seen.group:

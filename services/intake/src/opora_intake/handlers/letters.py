@@ -188,7 +188,7 @@ async def _tell_of_flood(
 async def _known(tx: Transaction, thread: Thread) -> Known:
     """What exists of what the letter claims; a hint counts when it names a ticket that exists.
 
-    A thread goes on where its ticket was merged into, or in an open ticket of the same person that continues it.
+    A thread goes on where its ticket was merged into, or in the newest ticket of the same person that continues it.
     """
     if thread.claim is not None:
         named = await ticket_store.find_ticket(tx, thread.claim.ticket_number)

@@ -5,18 +5,16 @@ from datetime import timedelta
 from uuid import UUID
 
 from opora_chassis.database import Transaction
-from opora_intake.domain import Ticket
 from opora_intake.domain.presence import MOST_PRESENT, Doing, Present, TooManyPresent
-from opora_intake.handlers.errors import Unknown
+from opora_intake.handlers.tickets import seen_ticket
 from opora_intake.store import presence as store
-from opora_intake.store import tickets as ticket_store
 
 
 async def say_present(
     tx: Transaction, reference: UUID | int, actor: str, doing: Doing, lease: timedelta
 ) -> Sequence[Present]:
     """Everybody who is there, the caller included. Raises Unknown or TooManyPresent."""
-    ticket = await _found(tx, reference)
+    ticket = await seen_ticket(tx, reference)
     await store.lock_presence(tx, ticket.id)
     await store.forget_gone(tx)
     there = await store.present_on(tx, ticket.id, tx.now)
@@ -28,11 +26,4 @@ async def say_present(
 
 async def say_gone(tx: Transaction, reference: UUID | int, actor: str) -> None:
     """The caller is there no more. Raises Unknown."""
-    await store.say_gone(tx, (await _found(tx, reference)).id, actor)
-
-
-async def _found(tx: Transaction, reference: UUID | int) -> Ticket:
-    ticket = await ticket_store.find_ticket(tx, reference)
-    if ticket is None:
-        raise Unknown("ticket", str(reference) if isinstance(reference, UUID) else f"OP-{reference}")
-    return ticket
+    await store.say_gone(tx, (await seen_ticket(tx, reference)).id, actor)

@@ -104,6 +104,7 @@ async def tell_batch(tx: Transaction, rules: RulesInForce, limit: int = BATCH) -
     in_force = await rules.current(tx)
     incidents = await store.lock_incidents(tx, announcement, limit)
     announced: list[Announced] = []
+    changes: list[Change] = []
     for incident in incidents:
         try:
             joined = await join_history(tx, incident)
@@ -113,7 +114,8 @@ async def tell_batch(tx: Transaction, rules: RulesInForce, limit: int = BATCH) -
             continue
         announced.append(outcome)
         if decisions:
-            await record_changes(tx, [Change(each, announcement.asked_by) for each in (joined, *decisions)])
+            changes += [Change(each, announcement.asked_by) for each in (joined, *decisions)]
+    await record_changes(tx, changes)
     is_last = len(incidents) < limit
     await store.save_progress(
         tx,

@@ -110,7 +110,15 @@ async def command_ticket(
 
 async def locked_ticket(tx: Transaction, reference: UUID | int) -> Ticket:
     """The ticket by its id or number, locked until the transaction ends. Raises Unknown."""
-    ticket = await store.lock_ticket(tx, reference)
+    return _known(await store.lock_ticket(tx, reference), reference)
+
+
+async def seen_ticket(tx: Transaction, reference: UUID | int) -> Ticket:
+    """The ticket by its id or number as it stands, not locked. Raises Unknown."""
+    return _known(await store.find_ticket(tx, reference), reference)
+
+
+def _known(ticket: Ticket | None, reference: UUID | int) -> Ticket:
     if ticket is None:
         raise Unknown("ticket", str(reference) if isinstance(reference, UUID) else f"OP-{reference}")
     return ticket
