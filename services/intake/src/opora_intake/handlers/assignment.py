@@ -11,9 +11,7 @@ import structlog
 from prometheus_client import Gauge
 
 from opora_chassis.database import Database, Transaction
-from opora_chassis.errors import is_transient
 from opora_chassis.identifiers import new_id
-from opora_chassis.resting import rest
 from opora_intake.domain import RuleBroken, Ticket, VersionConflict, decide
 from opora_intake.domain.assignment import (
     MOST_GROUPS,
@@ -31,6 +29,7 @@ from opora_intake.domain.transitions import BEFORE_RESOLVED
 from opora_intake.handlers.case_settings import RulesInForce
 from opora_intake.handlers.errors import Unknown
 from opora_intake.handlers.record import Change, record_changes
+from opora_intake.handlers.rounds import keep_at
 from opora_intake.handlers.tickets import join_history, seen_ticket
 from opora_intake.store import groups as store
 from opora_intake.store import tickets as ticket_store
@@ -205,15 +204,12 @@ async def _tell_who_waits(reader: Reader) -> None:
 
 async def keep_assigning(stop: asyncio.Event, *, database: Database, rules: RulesInForce) -> None:
     """Until told to stop, choose agents; a ticket that waits is tried again each second."""
-    for number in count():
-        if stop.is_set():
-            return
-        try:
-            await assign_round(database, rules)
-            if number % _ROUNDS_A_COUNT == 0:
-                await _tell_who_waits(database)
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            log.warning("assignment_waits", error=repr(error))
-        await rest(stop, _REST_SECONDS)
+    rounds = count()
+
+    async def work() -> bool:
+        await assign_round(database, rules)
+        if next(rounds) % _ROUNDS_A_COUNT == 0:
+            await _tell_who_waits(database)
+        return False
+
+    await keep_at(stop, work, rest_seconds=_REST_SECONDS, waits="assignment_waits")

@@ -8,14 +8,13 @@ import structlog
 from prometheus_client import Counter
 
 from opora_chassis.database import Database, Transaction
-from opora_chassis.errors import is_transient
 from opora_chassis.identifiers import new_id
-from opora_chassis.resting import rest
 from opora_contracts.vocabulary import Kind
 from opora_intake.domain import RuleBroken, decide
 from opora_intake.domain.commands import Close
 from opora_intake.handlers.case_settings import RulesInForce
 from opora_intake.handlers.record import Change, record_changes
+from opora_intake.handlers.rounds import keep_at
 from opora_intake.store import silence as store
 
 ACTOR = "system:closing"
@@ -67,11 +66,9 @@ async def close_round(database: Database, rules: RulesInForce) -> None:
 
 async def keep_closing(stop: asyncio.Event, *, database: Database, rules: RulesInForce) -> None:
     """Until told to stop, close what has been silent for long enough: within some seconds of the due instant."""
-    while not stop.is_set():
-        try:
-            await close_round(database, rules)
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            log.warning("closing_waits", error=repr(error))
-        await rest(stop, _REST_SECONDS)
+
+    async def work() -> bool:
+        await close_round(database, rules)
+        return False
+
+    await keep_at(stop, work, rest_seconds=_REST_SECONDS, waits="closing_waits")

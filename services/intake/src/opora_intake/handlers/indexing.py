@@ -2,12 +2,10 @@
 
 import asyncio
 
-import structlog
 from prometheus_client import Gauge
 
 from opora_chassis.database import Database
-from opora_chassis.errors import is_transient
-from opora_chassis.resting import rest
+from opora_intake.handlers.rounds import keep_at
 from opora_intake.handlers.search import tallied
 from opora_intake.store import search as store
 
@@ -16,7 +14,6 @@ _POLL_SECONDS = 0.5
 _WATCH_ROUNDS = 20
 
 WAITING = Gauge("opora_search_waiting", "Changes of tickets and customers that cannot be found yet, up to 100,000")
-log = structlog.get_logger()
 
 
 async def index_batch(database: Database, limit: int = BATCH) -> int:
@@ -40,16 +37,13 @@ async def index_batch(database: Database, limit: int = BATCH) -> int:
 async def keep_searchable(stop: asyncio.Event, *, database: Database) -> None:
     """Until told to stop, let changes be found, half a second later at most while there are few."""
     rounds = 0
-    while not stop.is_set():
-        changes = 0
-        try:
-            changes = await index_batch(database)
-            if rounds % _WATCH_ROUNDS == 0:
-                WAITING.set(await store.queued(database))
-            rounds += 1
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            log.warning("search_waits", error=repr(error))
-        if changes < BATCH:
-            await rest(stop, _POLL_SECONDS)
+
+    async def work() -> bool:
+        nonlocal rounds
+        changes = await index_batch(database)
+        if rounds % _WATCH_ROUNDS == 0:
+            WAITING.set(await store.queued(database))
+        rounds += 1
+        return changes >= BATCH
+
+    await keep_at(stop, work, rest_seconds=_POLL_SECONDS, waits="search_waits")

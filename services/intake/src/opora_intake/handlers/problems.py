@@ -4,13 +4,10 @@ import asyncio
 from dataclasses import replace
 from uuid import UUID
 
-import structlog
 from prometheus_client import Counter
 
 from opora_chassis.database import Database, Transaction
-from opora_chassis.errors import is_transient
 from opora_chassis.identifiers import new_id
-from opora_chassis.resting import rest
 from opora_intake.domain import RuleBroken, Ticket, TooMany, VersionConflict
 from opora_intake.domain.problems import (
     MOST_ANNOUNCEMENTS,
@@ -26,6 +23,7 @@ from opora_intake.domain.problems import (
 from opora_intake.handlers.case_settings import RulesInForce
 from opora_intake.handlers.errors import Unknown
 from opora_intake.handlers.record import Change, record_changes
+from opora_intake.handlers.rounds import keep_at
 from opora_intake.handlers.tickets import join_history, locked_ticket
 from opora_intake.store import problems as store
 
@@ -33,7 +31,6 @@ BATCH = 100
 _REST_SECONDS = 1.0
 _TOLD = frozenset({Outcome.TOLD, Outcome.RESOLVED, Outcome.NOT_RESOLVED})
 ANNOUNCED = Counter("opora_incidents_announced_total", "Incidents to which an announcement came", ["outcome"])
-log = structlog.get_logger()
 
 
 async def put_known_error(
@@ -140,14 +137,9 @@ def _count(announced: list[Announced]) -> None:
 
 async def keep_announcing(stop: asyncio.Event, *, database: Database, rules: RulesInForce) -> None:
     """Until told to stop, let announcements go out, each batch in a transaction of its own."""
-    while not stop.is_set():
-        try:
-            async with database.transaction() as tx:
-                went_on = await tell_batch(tx, rules)
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            log.warning("announcements_wait", error=repr(error))
-            went_on = False
-        if not went_on:
-            await rest(stop, _REST_SECONDS)
+
+    async def work() -> bool:
+        async with database.transaction() as tx:
+            return await tell_batch(tx, rules)
+
+    await keep_at(stop, work, rest_seconds=_REST_SECONDS, waits="announcements_wait")
