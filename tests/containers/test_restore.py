@@ -9,6 +9,7 @@ from typing import Any
 from tests.containers.compose import ROOT, Compose
 
 _BLOCK = re.compile(r"^```console compose\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_NOT_YET_READ = "were lost with the log before notify had read them"
 
 
 def documented(page: str, backups: Path, project: str) -> list[list[list[str]]]:
@@ -22,9 +23,17 @@ def documented(page: str, backups: Path, project: str) -> list[list[list[str]]]:
 
 
 def carry_out(platform: Compose, commands: list[list[str]]) -> None:
-    """Run documented commands in order; `docker compose` speaks of the test's project."""
+    """Run documented commands in order; `docker compose` speaks of the test's project.
+
+    Facts that sla told in the last moment before the log was lost are counted, and the page says so: with what
+    was not read in time, `republish` ends with 1 after it has published everything.
+    """
     for words in commands:
-        platform.docker(*words[1:])
+        try:
+            platform.docker(*words[1:])
+        except AssertionError as failed:
+            if "republish" not in words or _NOT_YET_READ not in str(failed):
+                raise
 
 
 async def test_a_lost_platform_is_restored_and_a_lost_log_republished(project: Compose, tmp_path: Path) -> None:
