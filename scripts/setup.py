@@ -27,6 +27,8 @@ MEMBERS = ("libs/contracts", "libs/chassis", "libs/embedded", "tools/cli")
 SERVICES = "services"
 LOCKS = ("requirements.lock", "scripts/bootstrap.lock")
 STEPS = 5
+FROM_SOURCE = ("dkimpy",)
+"""Packages that are released without wheels; every other is installed from one."""
 
 
 class SetupError(Exception):
@@ -166,7 +168,7 @@ class Environment:
         venv.EnvBuilder(with_pip=True, clear=True, symlinks=True).create(self.directory)
 
     def install_uv(self) -> None:
-        """Install the pinned uv and the members' build backend, each file checked against its hash."""
+        """Install the pinned uv and the build backends, each file checked against its hash."""
         lock = str(self.root / "scripts/bootstrap.lock")
         self.run([str(self.python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet",
                   "--require-hashes", "--no-deps", "--only-binary=:all:", "-r", lock])  # fmt: skip
@@ -177,7 +179,12 @@ class Environment:
         uv = [str(self.directory / "bin" / "uv"), "--quiet", "pip"]
         python = ["--python", str(self.python)]
         files = [word for lock in LOCKS for word in ("-r", str(self.root / lock))]
-        self.run([*uv, "install", *python, "--no-deps", "--require-hashes", *files], settings)
+        # What comes as source is built by the backend that bootstrap.lock names, and fetches nothing more.
+        source = [
+            f"{option}={name}" for name in FROM_SOURCE for option in ("--no-binary", "--no-build-isolation-package")
+        ]
+        self.run([*uv, "install", *python, "--no-deps", "--require-hashes", "--only-binary=:all:", *source, *files],
+                 settings)  # fmt: skip
         editable = [word for member in members(self.root) for word in ("-e", str(member))]
         self.run([*uv, "install", *python, "--no-deps", "--no-build-isolation", *editable], settings)
         listed = json.loads(self.output([*uv, "list", *python, "--format", "json"], settings))

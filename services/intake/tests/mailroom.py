@@ -77,6 +77,14 @@ class Mailroom:
         found: KeptLetter = await wait_until(done)
         return found
 
+    async def first_attempt(self, raw: bytes) -> None:
+        """Wait until an attempt at the letter with this text has failed."""
+
+        async def tried() -> bool:
+            return bool(await self.database.fetchval("select reason is not null from letters where raw = $1", raw))
+
+        await wait_until(tried)
+
     async def tickets_from(self, address: str) -> list[Any]:
         """The tickets of whoever has this address."""
         return await self.database.fetch(

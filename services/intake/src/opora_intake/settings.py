@@ -9,10 +9,12 @@ from opora_chassis.settings import ServiceSettings
 from opora_contracts.mail_threads import TokenKeys, token_keys
 from opora_contracts.vocabulary import Priority
 from opora_intake.channels.mailbox import Mailbox
+from opora_intake.channels.origin import nameserver
 from opora_intake.channels.recipients import Recipients
 from opora_intake.domain import matrix_with
 from opora_intake.domain.attachments import MOST_FILE_BYTES, MOST_TICKET_BYTES, MOST_TICKET_FILES
 from opora_intake.domain.floods import MOST_APPENDED, MOST_OPENED
+from opora_intake.mail.authentication import OURSELVES
 
 
 class IntakeSettings(ServiceSettings):
@@ -47,6 +49,10 @@ class IntakeSettings(ServiceSettings):
     """The name that stands in X-Opora-Instance of our own letters, so that one that comes back is known."""
     intake_mail_authserv_ids: tuple[str, ...] = ()
     """Whose Authentication-Results are believed (RFC 8601), as JSON: ["mx.example.org"]. None: nobody is asked."""
+    intake_mail_dkim: bool = False
+    """Whether intake checks the DKIM signatures (RFC 6376) of letters of which none of these servers says anything."""
+    intake_mail_dns_servers: Annotated[tuple[str, ...], Field(max_length=10)] = ()
+    """Who is asked for the keys, as JSON: ["192.0.2.53", "192.0.2.54:5353"]. None: the system's resolvers."""
     intake_mail_token_keys: dict[str, SecretStr] = Field(default_factory=dict)
     """The secrets of thread tokens by name, as JSON: {"a": "at least 32 bytes"}. None: no reply is proven."""
     intake_mail_token_key: str | None = None
@@ -88,6 +94,8 @@ class IntakeSettings(ServiceSettings):
         names = [mailbox.name for mailbox in self.intake_mailboxes]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"two mailboxes are called {twice!r}: each needs a name of its own")
+        for entry in self.intake_mail_dns_servers:
+            nameserver(entry)
         if self.intake_mail_token_keys:
             _ = self.token_keys
         return self
@@ -99,8 +107,11 @@ class IntakeSettings(ServiceSettings):
 
     @property
     def mail_servers(self) -> frozenset[str] | None:
-        """The servers whose word on a letter's origin counts, in lower case; None where nobody's is asked for."""
-        return frozenset(name.strip().lower() for name in self.intake_mail_authserv_ids) or None
+        """The servers whose word on a letter's origin counts, in lower case, ourselves among them where we check it;
+        None where nobody's is asked for.
+        """
+        named = frozenset(name.strip().lower() for name in self.intake_mail_authserv_ids)
+        return (named | {OURSELVES} if self.intake_mail_dkim else named) or None
 
     @property
     def mail_ports(self) -> dict[str, int]:

@@ -14,11 +14,12 @@ from opora_chassis.database import Database, Transaction
 from opora_chassis.errors import is_transient
 from opora_intake.channels import leased
 from opora_intake.channels.leased import MOST_ATTEMPTS, Tray
+from opora_intake.channels.origin import Origin
 from opora_intake.domain.letters import LetterOutcome
 from opora_intake.handlers.attachments import Files, keep_letter_files
 from opora_intake.handlers.letters import LetterRules, handle_letter
 from opora_intake.mail.confined import Reader, ReaderUnavailable
-from opora_intake.mail.letter import Reading
+from opora_intake.mail.letter import Letter, Reading
 from opora_intake.store import letters as store
 from opora_intake.store.letters import KeptLetter
 
@@ -31,6 +32,8 @@ OLDEST = Gauge("opora_letters_oldest_seconds", "How long the oldest letter waits
 log = structlog.get_logger()
 
 Read = Callable[[bytes, str | None], Awaitable[Reading]]
+Prove = Callable[[bytes, Letter, int], Awaitable[Letter]]
+"""The letter with what its signatures prove, at which attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class LetterDesk:
     readers: int
     woken: asyncio.Event
     files: Files | None = None
+    origin: Origin | None = None
+    """Who proves letters by their signatures; None where nobody asks for that."""
 
     @property
     def tray(self) -> Tray[KeptLetter]:
@@ -73,7 +78,8 @@ class LetterDesk:
             async def read(raw: bytes, envelope_sender: str | None) -> Reading:
                 return await reader.read(raw, envelope_sender=envelope_sender, instance=self.instance)
 
-            await leased.work_through(self.tray, partial(attempt, self, read=read), stop)
+            prove = None if self.origin is None else partial(self.origin.proven, check=reader.signed_by)
+            await leased.work_through(self.tray, partial(attempt, self, read=read, prove=prove), stop)
 
 
 async def look_at_letters(database: Database) -> None:
@@ -86,7 +92,7 @@ async def claim(of: LetterDesk) -> KeptLetter | None:
     return await leased.claim(of.tray)
 
 
-async def attempt(of: LetterDesk, claimed: KeptLetter, read: Read) -> None:
+async def attempt(of: LetterDesk, claimed: KeptLetter, read: Read, prove: Prove | None = None) -> None:
     """Read and handle a claimed letter once. Never raises but for cancellation.
 
     What fails for reasons of the surroundings is tried again without end and is not counted against the letter. What
@@ -95,6 +101,8 @@ async def attempt(of: LetterDesk, claimed: KeptLetter, read: Read) -> None:
     try:
         raw = await store.raw_letter(of.database, claimed.id) or b""
         reading = await _reading(raw, claimed, read)
+        if prove is not None and isinstance(reading, Letter):
+            reading = await prove(raw, reading, claimed.attempts)
         # Durable before a row names them; what a failure leaves behind is swept.
         brought = await keep_letter_files(of.files, raw, claimed.id, reading)
         async with of.database.transaction() as tx:

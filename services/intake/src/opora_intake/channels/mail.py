@@ -15,10 +15,12 @@ from opora_intake.channels.leased import watch
 from opora_intake.channels.letters import LetterDesk, look_at_letters
 from opora_intake.channels.listener import Door, listen
 from opora_intake.channels.mailboxes import MailboxPoll, look_at_mailboxes
+from opora_intake.channels.origin import Origin
 from opora_intake.channels.recipients import Recipients
 from opora_intake.domain.floods import FloodRules
 from opora_intake.handlers.attachments import Files
 from opora_intake.handlers.letters import LetterRules
+from opora_intake.mail.authentication import OURSELVES
 from opora_intake.settings import IntakeSettings
 
 
@@ -79,7 +81,16 @@ class MailChannel:
             readers=self.settings.intake_mail_readers,
             woken=self.woken,
             files=self.files,
+            origin=self._origin(),
         )
+
+    def _origin(self) -> Origin | None:
+        servers = self.settings.mail_servers or frozenset()
+        if OURSELVES not in servers:
+            return None
+        from opora_intake.channels.key_records import records_of
+
+        return Origin(servers - {OURSELVES}, records_of(self.settings.intake_mail_dns_servers))
 
     @property
     def _recipients(self) -> Recipients:

@@ -219,8 +219,8 @@ def _unproven(claim: Claim, known: Known, *, forged: bool) -> str:
         return f"Unverified: its token belongs to {known.claimed.label} and to nobody who is known."
     if forged:
         return (
-            f"Unverified: it brings the token of {known.claimed.label} and its participant's address, and the mail"
-            " server did not find it to come from there (DMARC, DKIM, SPF). The address may be forged."
+            f"Unverified: it brings the token of {known.claimed.label} and its participant's address, and it was"
+            " not found to come from there (DMARC, DKIM, SPF). The address may be forged."
         )
     return (
         f"Unverified: its token belongs to {known.claimed.label} and another participant than the address in From."

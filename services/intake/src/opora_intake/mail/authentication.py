@@ -11,6 +11,9 @@ _LONGEST_FIELD = 4000
 _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"?|[();]|[^"();]+', re.DOTALL)
 _RESULT = re.compile(r"^\s*([a-z0-9-]{1,40})\s*(?:/\s*[0-9]{1,4}\s*)?=\s*([a-z]{1,20})", re.IGNORECASE)
 _REASON = re.compile(r'\breason\s*=\s*(?:"(?:[^"\\]|\\.)*"?|[^\s;]+)', re.IGNORECASE | re.DOTALL)
+OURSELVES = ""
+"""The server of what intake found out itself: no field can bear this name."""
+
 _PROPERTY = re.compile(r"\b(header\.d|header\.i|smtp\.mailfrom)\s*=\s*\"?([^\s;\"]{1,320})", re.IGNORECASE)
 
 
@@ -43,10 +46,11 @@ def is_from(domain: str, told: Sequence[Authenticated], servers: frozenset[str])
     verdicts = {each.dmarc for each in believed} - {None, "none"}
     if verdicts:
         return verdicts == {"pass"}
-    return any(_aligned(domain.lower(), passed) for each in believed for passed in each.passed)
+    return any(is_aligned(domain.lower(), passed) for each in believed for passed in each.passed)
 
 
-def _aligned(domain: str, other: str) -> bool:
+def is_aligned(domain: str, other: str) -> bool:
+    """Whether one is the other or above it (RFC 7489 §3.1, relaxed); both in lower case."""
     shorter, longer = sorted((domain, other), key=len)
     # A name without a dot is a whole registry: nobody in it speaks for the others.
     return shorter == longer or ("." in shorter and longer.endswith(f".{shorter}"))

@@ -5,14 +5,16 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from opora_intake.mail.letter import Reading, Unreadable
 from opora_intake.mail.limits import MOST_LETTER_BYTES, MOST_WALL_SECONDS, Reason
-from opora_intake.mail.wire import PREFIX, BrokenFrame, frame, frame_lengths, reading_of
+from opora_intake.mail.wire import PREFIX, BrokenFrame, frame, frame_lengths, reading_of, signed_of
 
+_Answer = TypeVar("_Answer")
 _LETTERS_PER_PROCESS = 200
 """Then a new process takes over, so that no letter leaves anything to more than so many others."""
 
@@ -69,18 +71,29 @@ class Reader:
         if len(raw) > MOST_LETTER_BYTES:
             return Unreadable(Reason.TOO_LARGE)
         asked = frame({"envelope_sender": envelope_sender, "instance": instance}, raw)
-        async with self._turn:
-            reading = await self._ask(asked)
-            if reading == Unreadable(Reason.READER_BROKE):
-                reading = await self._ask(asked)
-        return reading
+        return await self._asked(asked, reading_of)
 
-    async def _ask(self, asked: bytes) -> Reading:
+    async def signed_by(self, raw: bytes, keys: Mapping[str, str]) -> tuple[str, ...]:
+        """Of which domains a signature of the letter is true; parameters as of `signatures.signed_by`.
+
+        None's where finding out breaks the process or takes too long: as with `read`, and raises as it does.
+        """
+        answer = await self._asked(frame({"keys": dict(keys)}, raw), signed_of)
+        return answer if isinstance(answer, tuple) else ()
+
+    async def _asked(self, asked: bytes, understood: Callable[[bytes, bytes], _Answer]) -> _Answer | Unreadable:
+        async with self._turn:
+            answer = await self._ask(asked, understood)
+            if answer == Unreadable(Reason.READER_BROKE):
+                answer = await self._ask(asked, understood)
+        return answer
+
+    async def _ask(self, asked: bytes, understood: Callable[[bytes, bytes], _Answer]) -> _Answer | Unreadable:
         process = await self._started()
-        reading: Reading | None = None
+        reading: _Answer | Unreadable | None = None
         try:
             async with asyncio.timeout(self._wall_seconds):
-                reading = await _answer(process, asked)
+                reading = understood(*await _answer(process, asked))
         except TimeoutError:
             reading = Unreadable(Reason.TOO_SLOW)
             await self._end()
@@ -132,11 +145,11 @@ class Reader:
         return await process.wait()
 
 
-async def _answer(process: Process, asked: bytes) -> Reading:
+async def _answer(process: Process, asked: bytes) -> tuple[bytes, bytes]:
     assert process.stdin is not None  # noqa: S101  it was started with a pipe
     process.stdin.write(asked)
     await process.stdin.drain()
-    return reading_of(*await _frame(process))
+    return await _frame(process)
 
 
 async def _frame(process: Process) -> tuple[bytes, bytes]:
@@ -145,6 +158,6 @@ async def _frame(process: Process) -> tuple[bytes, bytes]:
     return await process.stdout.readexactly(document), await process.stdout.readexactly(content)
 
 
-def _is_of_the_process(reading: Reading) -> bool:
+def _is_of_the_process(reading: object) -> bool:
     """Whether the reading says more about the process than about the letter: then it reads no other."""
     return isinstance(reading, Unreadable) and reading.reason in (Reason.TOO_MUCH_MEMORY, Reason.READER_BROKE)

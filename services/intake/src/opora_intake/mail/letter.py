@@ -8,6 +8,7 @@ from typing import TypeAlias
 from opora_intake.mail.addresses import Address
 from opora_intake.mail.authentication import Authenticated
 from opora_intake.mail.limits import EXPLANATIONS, Reason
+from opora_intake.mail.signatures import Signer
 
 
 class Automatic(StrEnum):
@@ -73,6 +74,8 @@ class Letter:
     automatic: Verdict | None
     authentication: tuple[Authenticated, ...]
     """What servers on its way say of its origin; the sender may have written it himself."""
+    signers: tuple[Signer, ...]
+    """Who says that he signed it for the domain of its From (DKIM); nothing of it has been checked."""
     headers: tuple[tuple[str, str], ...]
     """The fields that the classification looked at, names in lower case."""
 

@@ -27,6 +27,9 @@ MOST_HTML_CHARACTERS = 2_000_000
 MOST_TEXT_CHARACTERS = 1_000_000
 """A body that is longer becomes an attachment as it is; the text is made of its beginning."""
 
+MOST_SIGNATURES = 5
+"""Keys that are asked for to prove one letter."""
+
 MOST_CPU_SECONDS = 5
 MOST_MEMORY_BYTES = 512 * 1024 * 1024
 MOST_WALL_SECONDS = 10.0

@@ -16,6 +16,7 @@ from opora_intake.mail.names import safe_name, sniffed_type
 from opora_intake.mail.plain import text_of_html
 from opora_intake.mail.quote import split_reply
 from opora_intake.mail.sanitise import sanitise
+from opora_intake.mail.signatures import signers_of
 from opora_intake.mail.structure import Part
 from opora_intake.mail.words import header_text, to_text
 
@@ -63,6 +64,7 @@ def letter_of(root: Part, automatic: Verdict | None, headers: tuple[tuple[str, s
         attachments=tuple(attachments),
         automatic=automatic,
         authentication=authenticated(root.all("authentication-results")),
+        signers=signers_of(root.all("dkim-signature"), senders[0].address.rpartition("@")[2]) if senders else (),
         headers=headers,
     )
 

@@ -25,6 +25,7 @@ from opora_intake.mail.letter import (
     Verdict,
 )
 from opora_intake.mail.limits import MOST_LETTER_BYTES, Reason
+from opora_intake.mail.signatures import Signer
 
 PREFIX = struct.Struct("!II")
 MOST_FRAME_BYTES = 4 * MOST_LETTER_BYTES
@@ -78,6 +79,22 @@ def reading_of(text: bytes, content: bytes) -> Reading:
     raise BrokenFrame("a reading of an unknown kind")
 
 
+def signed_frame(domains: tuple[str, ...]) -> bytes:
+    """The frame of whose signatures are true."""
+    return frame({"kind": "Signed", "domains": domains})
+
+
+def signed_of(text: bytes, content: bytes) -> tuple[str, ...] | Reading:
+    """Whose signatures are true, or why that could not be found out. Raises BrokenFrame as `reading_of` does."""
+    try:
+        document = json.loads(text)
+        if document["kind"] == "Signed":
+            return tuple(str(domain) for domain in document["domains"])
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise BrokenFrame(f"no signatures: {type(error).__name__}") from error
+    return reading_of(text, content)
+
+
 def _letter(document: dict[str, Any], content: bytes) -> Letter:
     attachments = []
     position = 0
@@ -100,6 +117,7 @@ def _letter(document: dict[str, Any], content: bytes) -> Letter:
             "authentication": tuple(
                 Authenticated(**{**told, "passed": tuple(told["passed"])}) for told in document["authentication"]
             ),
+            "signers": tuple(Signer(**signer) for signer in document["signers"]),
             "headers": tuple((name, value) for name, value in document["headers"]),
         }
     )

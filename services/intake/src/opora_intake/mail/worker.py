@@ -1,7 +1,8 @@
 """The process that reads letters: `python -m opora_intake.mail.worker`, started by `confined` and never by hand.
 
-It limits itself before it sees the first byte, says that it is ready, and then answers each letter with one frame. It
-ends with its input. It opens no file and no connection, and knows no secret: its environment was emptied.
+It limits itself before it sees the first byte, says that it is ready, and then answers each letter with one frame: what
+it is, or, where keys come with it, who signed it. It ends with its input. It opens no file and no connection, and knows
+no secret: its environment was emptied.
 """
 
 import json
@@ -13,7 +14,8 @@ from typing import BinaryIO
 from opora_intake.mail.letter import Reading, Unreadable
 from opora_intake.mail.limits import MOST_CPU_SECONDS, MOST_MEMORY_BYTES, Reason
 from opora_intake.mail.reading import read_letter
-from opora_intake.mail.wire import PREFIX, frame, frame_lengths, frame_of
+from opora_intake.mail.signatures import signed_by
+from opora_intake.mail.wire import PREFIX, frame, frame_lengths, frame_of, signed_frame
 
 
 def main(cpu_seconds: int = MOST_CPU_SECONDS) -> int:
@@ -31,7 +33,10 @@ def main(cpu_seconds: int = MOST_CPU_SECONDS) -> int:
         raw = source.read(content_length)
         _allow_cpu_seconds(cpu_seconds)
         try:
-            answer = frame_of(read_letter(raw, **asked))
+            if "keys" in asked:
+                answer = signed_frame(signed_by(raw, asked["keys"]))
+            else:
+                answer = frame_of(read_letter(raw, **asked))
         except MemoryError:
             del raw
             _say(sink, frame_of(Unreadable(Reason.TOO_MUCH_MEMORY)))
