@@ -72,6 +72,17 @@ def test_the_rarest_words_tell_and_common_ones_do_not() -> None:
     assert rules.telling_words({"a": 2, "b": 40}, 100, 100) == ["a", "b"]
 
 
+def test_a_walk_goes_on_while_that_costs_less_than_all_matches() -> None:
+    """A word that the newest tickets often have is walked for, a rare one is asked for, and no walk is without end."""
+    assert rules.next_walk(found=0, wanted=51, walked=1000, left=1_000_000) == 0
+    assert rules.next_walk(found=1, wanted=51, walked=1000, left=1_000_000) == 1500
+    assert rules.next_walk(found=4, wanted=51, walked=4000, left=1_000_000) == 0
+    assert rules.next_walk(found=40, wanted=51, walked=4000, left=1_000_000) == 1375
+    assert rules.next_walk(found=40, wanted=51, walked=4000, left=10_000) == 0
+    assert rules.next_walk(found=20, wanted=501, walked=1000, left=1_000_000) == 0
+    assert rules.next_walk(found=50, wanted=51, walked=rules.MOST_WALKED, left=1_000_000) == 0
+
+
 def test_rare_words_make_titles_more_alike_than_common_ones() -> None:
     """The same title is alike in full, and one without a word in common not at all."""
     uses = {"printer": 900, "jam": 3, "paper": 5}

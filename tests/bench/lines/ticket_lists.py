@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import httpx
 
+from opora_chassis.http.pages import encode_cursor
 from opora_intake.domain.search import trigrams_of
 from opora_intake.store.search import INDEX_TICKETS
 from tests.bench.ground import Ground, ServiceDatabase, settings_of
@@ -150,7 +151,13 @@ _PATHS: dict[str, _Path] = {
     "list, open and waiting for the customer": _listed(open=True, waiting_on="customer"),
     "list, an organisation's": _listed(organization_id=lambda desk, n: desk.organizations[n % _ORGANIZATIONS]),
     "list, a product's open ones": _listed(open=True, product=lambda _desk, n: f"product-{n % 40}"),
-    "list, a deep page": _listed(open=True, created_before=lambda _desk, n: f"2020-{1 + n % 6:02}-15T00:00:00Z"),
+    "list, open ones of long ago": _listed(
+        open=True, created_before=lambda _desk, n: f"2020-{1 + n % 6:02}-15T00:00:00Z"
+    ),
+    "list, a deep page": _listed(
+        open=True,
+        cursor=lambda desk, n: encode_cursor({"before_number": desk.numbers[0] + (desk.numbers[1] // 100) * (n % 60)}),
+    ),
     "search, a common word": _searched(_common),
     "search, a rarer word": _searched(_rare),
     "search, two common words": _searched(lambda d, n: f"{_common(d, n)} {_common(d, n + 3)}"),

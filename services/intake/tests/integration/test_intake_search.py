@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from opora_chassis.http.keys import create_key
+from opora_intake.domain import search as rules
 from opora_intake.handlers.indexing import index_batch
 from opora_intake.store import search as store
 from services.intake.tests.conftest import Desk
@@ -180,15 +181,29 @@ async def test_filters_and_pages_hold_for_searches(desk: Desk) -> None:
 
 
 async def test_words_behind_the_newest_tickets_are_found(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A word that the newest tickets do not have is looked up; the page is the same as if all were walked."""
+    """A word that few of the newest tickets have is looked up, or walked on for: the page is the same each time."""
     tag = made_up()
     opened = [await desk.opened(title=f"{tag} {number}") for number in range(6)]
     expected = numbers(await search(desk, tag))
-    monkeypatch.setattr(store, "MOST_WALKED", 3)
-    assert numbers(await search(desk, tag)) == expected == [ticket["number"] for ticket in reversed(opened)]
-    assert numbers(await search(desk, tag, limit=4)) == expected[:4]
-    assert numbers(await search(desk, tag, created_from="2020-01-01T00:00:00Z")) == expected
-    assert numbers(await search(desk, tag, product="nobody's")) == []
+    monkeypatch.setattr(rules, "FIRST_WALK", 2)
+    monkeypatch.setattr(rules, "SECOND_WALK", 2)
+    walks: list[int] = []
+    walk = store.walk_newest
+
+    async def noted(*given: Any, most: int, **more: Any) -> store.Walked:
+        walks.append(most)
+        return await walk(*given, most=most, **more)
+
+    monkeypatch.setattr(store, "walk_newest", noted)
+    for most, steps in ((0, 1), (1_000_000, 2)):
+        monkeypatch.setattr(rules, "MOST_WALKED", most)
+        walks.clear()
+        assert numbers(await search(desk, tag)) == expected == [ticket["number"] for ticket in reversed(opened)]
+        assert len(walks) >= steps
+        assert steps > 1 or walks == [2]
+        assert numbers(await search(desk, tag, limit=4)) == expected[:4]
+        assert numbers(await search(desk, tag, created_from="2020-01-01T00:00:00Z")) == expected
+        assert numbers(await search(desk, tag, product="nobody's")) == []
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Searching tickets, and finding similar ones."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -132,8 +133,10 @@ def _cursor_fields(match: Match, *, best_first: bool) -> dict[str, Any]:
 
 async def _shown(platform: Platform, found: Found, page: list[Match], text: str, sight: Sight) -> list[FoundView]:
     ids = [match.ticket_id for match in page]
-    tickets = await store.tickets_by_id(platform.database, ids)
-    excerpts = await store.excerpts_of(platform.database, found.corrected or text, ids, with_messages=sight.messages)
+    tickets, excerpts = await asyncio.gather(
+        store.tickets_by_id(platform.database, ids),
+        store.excerpts_of(platform.database, found.corrected or text, ids, with_messages=sight.messages),
+    )
     return [
         FoundView(
             ticket=ticket_view(tickets[each]),

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import log
+from math import ceil, log
 from uuid import UUID
 
 from opora_intake.domain.ticket import NUMBER
@@ -16,6 +16,18 @@ LEAST_LIKENESS = 0.4
 """Of the trigrams of two words, so many in a hundred must be the same for one to be the other misspelt."""
 
 MOST_CORRECTED_WORDS = 5
+FIRST_WALK = 1000
+"""So many of the newest tickets are looked through before anything else is done."""
+
+SECOND_WALK = 2500
+"""So many when the first have shown the words, and not often enough to say how rare they are."""
+
+MOST_WALKED = 20_000
+"""And so many in all, before the index of the words is asked for all that have them."""
+
+_TELLING = 12
+_AND_LUCK = 1.25
+_COST_OF_A_MATCH = 2.5
 _FEW = 50
 """Tickets: no word that so few have is a common one."""
 
@@ -117,6 +129,21 @@ def merged(sources: Sequence[Sequence[Match]], limit: int, *, by_rank: bool) -> 
     return sorted(best.values(), key=key, reverse=True)[:limit]
 
 
+def next_walk(found: int, wanted: int, walked: int, left: int) -> int:
+    """How many more of the newest tickets to look through for words that `found` of `walked` had; 0: use the index.
+
+    The index finds all of the `left` older ones that have the words, however few are wanted, and each costs as much as
+    `_COST_OF_A_MATCH` looks. What was walked before counts in `MOST_WALKED`. Of few that were found not much can be
+    concluded, so first some more are looked at.
+    """
+    if found == 0:
+        return 0
+    if found < _TELLING and walked < SECOND_WALK:
+        return SECOND_WALK - walked
+    rows = ceil(_AND_LUCK * walked * (wanted - found) / found)
+    return rows if rows <= min(MOST_WALKED - walked, _COST_OF_A_MATCH * left * found / walked) else 0
+
+
 def telling_words(uses: Mapping[str, int], total: int, most_candidates: int) -> list[str]:
     """The words by which similar tickets are looked for: the rarest, so that no more than so many tickets have one.
 
@@ -136,7 +163,12 @@ def alike(one: frozenset[str], other: frozenset[str], uses: Mapping[str, int], t
     """How alike two titles are, 0 to 1: the share of their words in common, a rare word counting for more."""
 
     def weight(words: Iterable[str]) -> float:
-        return sum(log(1 + total / (1 + uses.get(word, 0))) for word in words)
+        return sum(weight_of(uses.get(word, 0), total) for word in words)
 
     whole = weight(one | other)
     return weight(one & other) / whole if whole else 0.0
+
+
+def weight_of(uses: int, total: int) -> float:
+    """How much a word tells that so many of all titles have."""
+    return log(1 + total / (1 + uses))

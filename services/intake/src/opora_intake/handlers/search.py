@@ -16,6 +16,7 @@ MOST_RANKED = 500
 MOST_PEOPLE = 20
 _MOST_SIMILAR_CANDIDATES = 2000
 _NEWEST_SIMILAR = 4000
+_MOST_COMPARED = 200
 _LEAST_ALIKE = 0.2
 _EXACT, _OF_PERSON = 2.0, 1.0
 
@@ -85,13 +86,21 @@ async def _all_sources(
 async def _by_words(
     reader: Reader, text: str, filters: Mapping[str, Any], *, limit: int, sight: Sight, best_first: bool
 ) -> list[Match]:
-    walked = await store.walk_newest(reader, text, filters, limit=limit, with_messages=sight.messages)
-    matches = walked.matches
-    if len(matches) < limit and walked.seen >= store.MOST_WALKED:
+    matches: list[Match] = []
+    older, most, seen = filters, rules.FIRST_WALK, 0
+    while most and len(matches) < limit:
+        wanted = limit - len(matches)
+        walked = await store.walk_newest(reader, text, older, limit=wanted, most=most, with_messages=sight.messages)
+        matches += walked.matches
+        if walked.seen < most:
+            break
+        seen += walked.seen
         older = {**filters, "before_number": walked.lowest}
-        matches = matches + await store.find_by_words(
-            reader, text, older, limit=limit - len(matches), with_messages=sight.messages
-        )
+        most = rules.next_walk(len(matches), limit, seen, walked.lowest)
+    else:
+        if len(matches) < limit:
+            wanted = limit - len(matches)
+            matches += await store.find_by_words(reader, text, older, limit=wanted, with_messages=sight.messages)
     if best_first and matches:
         matches = await store.ranked(reader, text, matches, with_messages=sight.messages)
         matches.sort(key=lambda match: (match.rank, match.number), reverse=True)
@@ -139,7 +148,8 @@ async def _corrected(reader: Reader, text: str) -> str | None:
 async def similar_tickets(reader: Reader, title: str, *, limit: int, but: Match | None = None) -> list[Match]:
     """Tickets whose titles are most like this one, best first, `rank` from 0.2 to 1; never the ticket `but` itself.
 
-    Looked for by the title's rarest words, among at most 2,000 tickets; by common ones among the newest 4,000.
+    Looked for by the title's rarest words, among at most 2,000 tickets; by common ones among the newest 4,000. The 200
+    that share most of its words are compared with it.
     """
     words = await store.words_of_title(reader, title)
     own = 0 if but is None else 1
@@ -148,7 +158,14 @@ async def similar_tickets(reader: Reader, title: str, *, limit: int, but: Match 
     if not uses:
         return []
     telling = rules.telling_words(uses, total, _MOST_SIMILAR_CANDIDATES)
-    candidates = await store.titles_with(reader, telling or sorted(uses), newest=None if telling else _NEWEST_SIMILAR)
+    candidates = await store.titles_with(
+        reader,
+        telling or sorted(uses),
+        {word: rules.weight_of(count, total) for word, count in uses.items()},
+        weight_of_others=rules.weight_of(0, total),
+        newest=None if telling else _NEWEST_SIMILAR,
+        most=_MOST_COMPARED,
+    )
     wanted = frozenset(words)
     scored = [
         Match(each.ticket_id, each.number, round(rules.alike(wanted, each.words, uses, total), 4))

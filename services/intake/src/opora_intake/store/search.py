@@ -11,9 +11,6 @@ from opora_intake.domain.search import Match, Word, beginnings_of, excludes_word
 from opora_intake.store.rows import Reader, ticket_of
 from opora_intake.store.tickets import COLUMNS, matching
 
-MOST_WALKED = 4000
-"""So many of the newest tickets are looked through for a common word before its index is asked for all that have it."""
-
 MOST_MESSAGE_CHARACTERS = 20_000
 MOST_INDEXED_CHARACTERS = 60_000
 """Of one message, and of all public messages or all notes of a ticket: beyond them nothing is found."""
@@ -24,9 +21,12 @@ MOST_INDEXED_MESSAGES = 200
 SHOWN = "(messages.ticket_id = tickets.id and messages.moved_to is null or messages.moved_to = tickets.id)"
 """A ticket's messages but those that a split moved away, and those that one moved here."""
 
-# The Russian configuration stems words of Latin letters as English. `simple` finds words that it leaves out.
-_QUERY = "(websearch_to_tsquery('russian', {0}) || websearch_to_tsquery('simple', {0}))"
-_STEMMED_QUERY = "websearch_to_tsquery('russian', {0})"
+# The Russian configuration stems words of Latin letters as English. `simple` finds words that it leaves out; where both
+# say the same, nothing is looked for twice.
+_STEMMED_QUERY, _PLAIN_QUERY = "websearch_to_tsquery('russian', {0})", "websearch_to_tsquery('simple', {0})"
+_QUERY = (
+    f"(case when {_STEMMED_QUERY} = {_PLAIN_QUERY} then {_PLAIN_QUERY} else {_STEMMED_QUERY} || {_PLAIN_QUERY} end)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +61,24 @@ def _query(text: str, place: str) -> str:
 
 
 async def walk_newest(
-    reader: Reader, text: str, filters: Mapping[str, Any], *, limit: int, with_messages: bool
+    reader: Reader, text: str, filters: Mapping[str, Any], *, limit: int, most: int, with_messages: bool
 ) -> Walked:
-    """Look through the newest tickets that match the filters.
+    """Look through so many of the newest tickets that match the filters.
 
-    Plan: as `list_tickets`, 4,000 rows at most, each with a look at ticket_search's primary key: up to 20 ms, however
-    common the words are, where sorting all that have a common word would take a second.
+    Plan: as `list_tickets`, each with a look at ticket_search by its number: 2.5 µs a ticket, however common the words
+    are, where sorting all that have a common word would take a second.
     """
     where, arguments = matching(filters)
     column = "all_words" if with_messages else "title_words"
     arguments.append(text)
     query = _query(text, f"${len(arguments)}")
     # Without a filter the words' own table is walked by its number.
-    newest = f"select id, number, {column} as words from tickets join ticket_search using (number) {where}"
-    if set(filters) <= {"before_number", "open_only"} and filters.get("open_only") is None:
-        newest = f"select ticket_id as id, number, {column} as words from ticket_search {where}"
+    is_whole = set(filters) <= {"before_number", "open_only"} and filters.get("open_only") is None
+    source = "ticket_search" if is_whole else "tickets join ticket_search using (number)"
+    newest = f"select ticket_id as id, number, {column} @@ {query} as has from {source} {where}"
     rows = await reader.fetch(
-        f"with newest as materialized ({newest} order by number desc limit {MOST_WALKED}),"
-        f" matched as (select id, number from newest where words @@ {query} order by number desc limit {limit})"
+        f"with newest as materialized ({newest} order by number desc limit {most}),"
+        f" matched as (select id, number from newest where has order by number desc limit {limit})"
         " select (select count(*) from newest) as seen, (select min(number) from newest) as lowest,"
         " array(select id from matched) as ids, array(select number from matched) as numbers",
         *arguments,
@@ -235,22 +235,38 @@ async def tickets_total(reader: Reader) -> int:
     return 1 if row is None else max(1, row["total"])
 
 
-async def titles_with(reader: Reader, words: Sequence[str], *, newest: int | None = None) -> list[Titled]:
-    """The tickets whose title has one of the words, with the words of their titles as they are written.
+async def titles_with(
+    reader: Reader,
+    words: Sequence[str],
+    weights: Mapping[str, float],
+    *,
+    weight_of_others: float,
+    newest: int | None = None,
+    most: int,
+) -> list[Titled]:
+    """Of the tickets whose title has one of the words, those that promise to be most alike, with their titles' words.
 
-    Plan: the index ticket_search_by_title, then tickets' primary key; with `newest`, so many of tickets' numbers.
+    What promises is the share of the weights, with every word that has none at `weight_of_others`: of the title's words
+    and their stems, which are there already; the words as they are written are made of `most` titles only.
+
+    Plan: the index ticket_search_by_title, or with `newest` so many of its numbers; then tickets' primary key.
     """
     given = "(select string_agg(quote_literal(word), ' | ')::tsquery from unnest($1::text[]) as word)"
-    found = (
-        f"select id, number, title from tickets order by number desc limit {newest}"
-        if newest
-        else f"select id, tickets.number, title from ticket_search join tickets on id = ticket_id"
-        f" where title_words @@ {given}"
-    )
+    source = f"(select * from ticket_search order by number desc limit {newest}) as part" if newest else "ticket_search"
     rows = await reader.fetch(
-        f"select id, number, tsvector_to_array(words) as words from (select id, number, to_tsvector('simple', title)"
-        f" as words from ({found}) as one offset 0) as part where words @@ {given}",
+        "with weighed as materialized (select quote_literal(word)::tsquery as query, weight"
+        " from unnest($2::text[], $3::float8[]) as given (word, weight)),"
+        " found as materialized (select ticket_id, number, length(title_words) as size,"
+        " (select coalesce(sum(weight), 0) from weighed where title_words @@ query) as shared"
+        f" from {source} where title_words @@ {given}),"
+        " best as materialized (select ticket_id, number from found"
+        f" order by shared / (1 + $4::float8 * size) desc, number desc limit {most})"
+        " select id, best.number, tsvector_to_array(to_tsvector('simple', title)) as words"
+        " from best join tickets on id = ticket_id",
         list(words),
+        list(weights),
+        list(weights.values()),
+        weight_of_others,
     )
     return [Titled(row["id"], row["number"], frozenset(row["words"])) for row in rows]
 

@@ -220,11 +220,15 @@ async def list_tickets(
 ) -> list[Ticket]:
     """Tickets that match every filter, newest number first.
 
-    Plan: a backward scan of `tickets_open`, of an owner's index, or of the number's, whichever filter narrows most.
+    Plan: the page's numbers by an index-only scan of `tickets_open_listed`, which holds what open tickets are filtered
+    by, or by an owner's index, or the number's, whichever filter narrows most; then the tickets by their numbers.
     """
     where, arguments = matching({**filters, "open_only": open_only})
     rows = await reader.fetch(
-        f"select {COLUMNS} from tickets {where} order by number desc limit ${len(arguments) + 1}", *arguments, limit
+        f"with page as materialized (select number from tickets {where} order by number desc"
+        f" limit ${len(arguments) + 1}) select {COLUMNS} from tickets join page using (number) order by number desc",
+        *arguments,
+        limit,
     )
     return [ticket_of(row) for row in rows]
 
