@@ -10,8 +10,9 @@ import contextlib
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,18 +22,23 @@ import asyncpg
 import psutil
 import uvloop
 
+from opora_chassis.identifiers import new_id
 from opora_chassis.topics import create_topics
 from opora_cli.console import say
 from opora_cli.waiting import came_true
 from opora_contracts import Event, Topic
 from opora_contracts.topics import REQUESTS, TICKETS
 from opora_embedded import Kafka, Postgres
+from opora_embedded.ports import HOST, find_free_port
+from tests.bench.clocks import complete_before, standing_clocks
 from tests.bench.consumption import produce
-from tests.bench.facts import lives
+from tests.bench.facts import created, fact, lives
 from tests.bench.ground import Ground, settings_of
 from tests.bench.http_load import press
+from tests.bench.lines.due_clocks import overdue
 from tests.bench.lines.intake_http import openings
 from tests.bench.lines.intake_requests import submissions
+from tests.bench.lines.notify_mail import open_database, plan
 from tests.bench.lines.relay import fill
 from tests.bench.report import replace_part
 
@@ -41,6 +47,7 @@ END = "<!-- /profiles -->"
 _SECONDS = 8
 _BEGUN_SECONDS = 60.0
 _CLIENTS, _ROWS, _SUBMISSIONS, _TICKETS = 64, 400_000, 60_000, 50_000
+_CLOCKS, _OVERDUE, _LETTERS, _OPENED = 10_000, 60_000, 5_000, 100_000
 """Enough that no role comes to its end while it is sampled."""
 _SAMPLES_A_SECOND = 200
 PACKAGES = {
@@ -153,6 +160,45 @@ async def _consuming(
         yield addresses[0]
 
 
+@contextlib.asynccontextmanager
+async def _judging(ground: Ground) -> AsyncIterator[str]:
+    database = await standing_clocks(ground, _CLOCKS)
+    connection = await asyncpg.connect(database.dsn)
+    try:
+        async with (
+            overdue(connection, _OVERDUE),
+            ground.processes([["-m", "opora_sla", "timers"]], **settings_of(ground, database)) as addresses,
+        ):
+            await complete_before(connection, await connection.fetchval("select clock_timestamp()"))
+            yield addresses[0]
+    finally:
+        await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def _mailing(ground: Ground) -> AsyncIterator[str]:
+    database, port = await ground.database("notify"), find_free_port()
+    opened = await open_database(database)
+    try:
+        await plan(opened, _LETTERS)
+    finally:
+        await opened.close()
+    server = {"OPORA_SMTP_HOST": HOST, "OPORA_SMTP_PORT": str(port), "OPORA_SMTP_TLS": "none"}
+    async with (
+        ground.processes([["-m", "tests.bench.mail_sink"]], BENCH_SMTP_PORT=str(port)),
+        ground.processes(
+            [["-m", "opora_notify", "timers"]], **settings_of(ground, database), **server, OPORA_WORKERS="16"
+        ) as addresses,
+    ):
+        yield addresses[0]
+
+
+def _opened() -> Iterator[Event[Any]]:
+    """Tickets that were opened just now, each by somebody else."""
+    now = datetime.now(UTC)
+    return (fact(1, created(new_id(), number, new_id()), now) for number in range(_OPENED))
+
+
 def _subjects(ground: Ground) -> dict[str, contextlib.AbstractAsyncContextManager[str]]:
     return {
         f"intake serve, {_CLIENTS} clients": _serving(ground),
@@ -161,6 +207,12 @@ def _subjects(ground: Ground) -> dict[str, contextlib.AbstractAsyncContextManage
             ground, "intake", REQUESTS, submissions(_SUBMISSIONS), "select exists (select from tickets)"
         ),
         "sla consume": _consuming(ground, "sla", TICKETS, lives(_TICKETS), "select exists (select from cases)"),
+        "sla timers, a storm of breaches": _judging(ground),
+        "notify consume": _consuming(ground, "notify", TICKETS, _opened(), "select exists (select from notifications)"),
+        "notify timers, 16 connections": _mailing(ground),
+        "feedback consume": _consuming(
+            ground, "feedback", TICKETS, lives(_TICKETS), "select exists (select from journals)"
+        ),
     }
 
 

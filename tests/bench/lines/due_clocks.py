@@ -131,7 +131,7 @@ async def _declare_breaches(ground: Ground, size: int, database: ServiceDatabase
 
 async def _timers(ground: Ground, database: ServiceDatabase, connection: Any, count: int) -> float:
     """Breaches a second, from when the watermarks show that they are due until all are in the outbox."""
-    async with _overdue(connection, count):
+    async with overdue(connection, count):
         await connection.execute("delete from watermarks")
         settings = settings_of(ground, database)
         async with ground.processes([["-m", "opora_sla", "timers"]], **settings):
@@ -145,7 +145,7 @@ async def _timers(ground: Ground, database: ServiceDatabase, connection: Any, co
 
 async def _claim(connection: Any, count: int) -> float:
     """The same rows claimed by one statement after the other, each committed."""
-    async with _overdue(connection, count):
+    async with overdue(connection, count):
         await complete_before(connection, await connection.fetchval("select clock_timestamp()"))
         claimed, began = 0, time.perf_counter()
         while rows := await connection.fetch(_CLAIM, _CLAIM_LIMIT):
@@ -155,7 +155,7 @@ async def _claim(connection: Any, count: int) -> float:
 
 
 @asynccontextmanager
-async def _overdue(connection: Any, count: int) -> AsyncIterator[None]:
+async def overdue(connection: Any, count: int) -> AsyncIterator[None]:
     """So many tickets whose first response was due within the last minute."""
     await connection.execute("truncate outbox")
     now = await connection.fetchval("select clock_timestamp()")

@@ -62,8 +62,8 @@ async def measure(ground: Ground) -> list[Row]:
 
 async def _notify(ground: Ground, port: int, letters: int, connections: int) -> float:
     database = await ground.database("notify")
-    opened = await _open(database)
-    await _plan(opened, letters)
+    opened = await open_database(database)
+    await plan(opened, letters)
     await opened.close()
     settings = {
         **settings_of(ground, database),
@@ -100,9 +100,9 @@ async def _write(ground: Ground, letters: int) -> list[tuple[EmailMessage, str]]
     """The letters that notify would send, each with its recipient."""
     database = await ground.database("notify")
     settings = NotifySettings(database_dsn=database.dsn, kafka_bootstrap=ground.kafka.bootstrap)
-    opened = await _open(database)
+    opened = await open_database(database)
     try:
-        await _plan(opened, letters)
+        await plan(opened, letters)
         planned = await store.list_notifications(opened, ticket_id=None, state=None, before=None, limit=letters)
         async with httpx.AsyncClient() as client:
             sources = Sources(client, Source("intake", None, None), Source("feedback", None, None))
@@ -111,11 +111,11 @@ async def _write(ground: Ground, letters: int) -> list[tuple[EmailMessage, str]]
         await opened.close()
 
 
-async def _open(database: ServiceDatabase) -> Database:
+async def open_database(database: ServiceDatabase) -> Database:
     return await Database.open(database.dsn, service="notify", clock=Clock(), pool_size=2)
 
 
-async def _plan(database: Database, letters: int) -> None:
+async def plan(database: Database, letters: int) -> None:
     """Put letters into the ledger as notify's consumer does: one to the requester of each new ticket."""
     planning = Planning(stale_after=timedelta(days=1), new_id=new_id, wake=lambda: None)
     for first in range(0, letters, _BATCH_EVENTS):
