@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -133,16 +134,12 @@ def _cursor_fields(match: Match, *, best_first: bool) -> dict[str, Any]:
 
 async def _shown(platform: Platform, found: Found, page: list[Match], text: str, sight: Sight) -> list[FoundView]:
     ids = [match.ticket_id for match in page]
-    words = found.corrected or text
+    marked = partial(store.excerpts_of, platform.database, found.corrected or text, with_messages=sight.messages)
     # Reading the messages again takes the server longest: two of its processes do half each.
-    tickets, *halves = await asyncio.gather(
-        store.tickets_by_id(platform.database, ids),
-        *(
-            store.excerpts_of(platform.database, words, half, with_messages=sight.messages)
-            for half in (ids[::2], ids[1::2])
-        ),
+    tickets, some, others = await asyncio.gather(
+        store.tickets_by_id(platform.database, ids), marked(ids[::2]), marked(ids[1::2])
     )
-    excerpts = halves[0] | halves[1]
+    excerpts = some | others
     return [
         FoundView(
             ticket=ticket_view(tickets[each]),
