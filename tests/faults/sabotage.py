@@ -6,6 +6,7 @@ The services contain nothing of this: a switch replaces functions here, before t
 """
 
 import os
+import re
 import runpy
 import sys
 from collections.abc import Callable, Sequence
@@ -131,11 +132,12 @@ def no_row_lock() -> None:
         _replace(Transaction, name, _unlocked(getattr(Transaction, name)))
 
 
+_LOCK = re.compile(r"\s+for update(?:\s+of\s+\w+)?(?:\s+skip locked)?")
+
+
 def _unlocked(read: Callable[..., Any]) -> Callable[..., Any]:
     async def reading(self: Any, sql: str, *arguments: Any) -> Any:
-        for words in (" for update of cases skip locked", " for update skip locked", " for update"):
-            sql = sql.replace(words, "")
-        return await read(self, sql, *arguments)
+        return await read(self, _LOCK.sub("", sql), *arguments)
 
     return reading
 
