@@ -77,8 +77,9 @@ def test_a_walk_goes_on_while_that_costs_less_than_all_matches() -> None:
     assert rules.next_walk(found=0, wanted=51, walked=1000, left=1_000_000) == 0
     assert rules.next_walk(found=1, wanted=51, walked=1000, left=1_000_000) == 1500
     assert rules.next_walk(found=4, wanted=51, walked=4000, left=1_000_000) == 0
-    assert rules.next_walk(found=40, wanted=51, walked=4000, left=1_000_000) == 1375
-    assert rules.next_walk(found=40, wanted=51, walked=4000, left=10_000) == 0
+    assert rules.next_walk(found=40, wanted=51, walked=4000, left=1_000_000) == 1650
+    assert rules.next_walk(found=9, wanted=51, walked=2500, left=1_000_000) == rules.MOST_WALKED - 2500
+    assert rules.next_walk(found=9, wanted=51, walked=2500, left=100_000) == 0
     assert rules.next_walk(found=20, wanted=501, walked=1000, left=1_000_000) == 0
     assert rules.next_walk(found=50, wanted=51, walked=rules.MOST_WALKED, left=1_000_000) == 0
 

@@ -26,8 +26,8 @@ MOST_WALKED = 20_000
 """And so many in all, before the index of the words is asked for all that have them."""
 
 _TELLING = 12
-_AND_LUCK = 1.25
-_COST_OF_A_MATCH = 2.5
+_AND_LUCK = 1.5
+_COST_OF_THE_INDEX, _COST_OF_A_MATCH = 3000, 2.5
 _FEW = 50
 """Tickets: no word that so few have is a common one."""
 
@@ -133,15 +133,17 @@ def next_walk(found: int, wanted: int, walked: int, left: int) -> int:
     """How many more of the newest tickets to look through for words that `found` of `walked` had; 0: use the index.
 
     The index finds all of the `left` older ones that have the words, however few are wanted, and each costs as much as
-    `_COST_OF_A_MATCH` looks. What was walked before counts in `MOST_WALKED`. Of few that were found not much can be
+    `_COST_OF_A_MATCH` looks; what was walked before counts in `MOST_WALKED`. Of few that were found not much can be
     concluded, so first some more are looked at.
     """
     if found == 0:
         return 0
     if found < _TELLING and walked < SECOND_WALK:
         return SECOND_WALK - walked
-    rows = ceil(_AND_LUCK * walked * (wanted - found) / found)
-    return rows if rows <= min(MOST_WALKED - walked, _COST_OF_A_MATCH * left * found / walked) else 0
+    expected, room = walked * (wanted - found) / found, MOST_WALKED - walked
+    if expected > min(room, _COST_OF_THE_INDEX + _COST_OF_A_MATCH * left * found / walked):
+        return 0
+    return ceil(min(room, _AND_LUCK * expected))
 
 
 def telling_words(uses: Mapping[str, int], total: int, most_candidates: int) -> list[str]:

@@ -31,7 +31,7 @@ _QUERY = (
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """What the newest tickets had, how many were looked at, and the lowest number among them."""
+    """What the newest tickets had, how many were looked at at most, and the lowest number among them."""
 
     matches: list[Match]
     seen: int
@@ -63,10 +63,11 @@ def _query(text: str, place: str) -> str:
 async def walk_newest(
     reader: Reader, text: str, filters: Mapping[str, Any], *, limit: int, most: int, with_messages: bool
 ) -> Walked:
-    """Look through so many of the newest tickets that match the filters.
+    """Look through so many of the newest tickets that match the filters, until enough of them have the words.
 
     Plan: as `list_tickets`, each with a look at ticket_search by its number: 2.5 µs a ticket, however common the words
-    are, where sorting all that have a common word would take a second.
+    are, where sorting all that have a common word would take a second. How far it came is counted in the index, and
+    only when not enough was found.
     """
     where, arguments = matching(filters)
     column = "all_words" if with_messages else "title_words"
@@ -74,18 +75,21 @@ async def walk_newest(
     query = _query(text, f"${len(arguments)}")
     # Without a filter the words' own table is walked by its number.
     is_whole = set(filters) <= {"before_number", "open_only"} and filters.get("open_only") is None
-    source = "ticket_search" if is_whole else "tickets join ticket_search using (number)"
-    newest = f"select ticket_id as id, number, {column} @@ {query} as has from {source} {where}"
-    rows = await reader.fetch(
-        f"with newest as materialized ({newest} order by number desc limit {most}),"
-        f" matched as (select id, number from newest where has order by number desc limit {limit})"
-        " select (select count(*) from newest) as seen, (select min(number) from newest) as lowest,"
-        " array(select id from matched) as ids, array(select number from matched) as numbers",
+    listed, joined = ("ticket_search", "") if is_whole else ("tickets", "join ticket_search using (number)")
+    end = f"{where} order by number desc limit {most}"
+    (row,) = await reader.fetch(
+        "with matched as materialized (select id, number from"
+        f" (select ticket_id as id, number, {column} @@ {query} as has from {listed} {joined} {end}) as newest"
+        f" where has order by number desc limit {limit})"
+        " select array(select id from matched order by number desc) as ids,"
+        " array(select number from matched order by number desc) as numbers,"
+        f" case when (select count(*) from matched) < {limit} then"
+        f" (select array[count(*), min(number)] from (select number from {listed} {end}) as newest) end as walked",
         *arguments,
     )
-    (row,) = rows
     matches = [Match(ticket_id, number) for ticket_id, number in zip(row["ids"], row["numbers"], strict=True)]
-    return Walked(matches, row["seen"], row["lowest"] or 0)
+    seen, lowest = row["walked"] or (most, row["numbers"][-1])
+    return Walked(matches, seen, lowest or 0)
 
 
 async def find_by_words(
