@@ -55,6 +55,7 @@ def test_a_sample_belongs_to_its_innermost_known_package() -> None:
         "main (opora_intake/app.py:1);fetch (asyncpg/pool.py:3);send (libc.so.6) 30",
         "main (opora_intake/app.py:1);encode (json/encoder.py:9) 10",
         "start (libpython.so) 10",
+        "_worker (concurrent/futures/thread.py:81);_queue_SimpleQueue_get (_queuemodule.c) 90",
     ]
     shares = shares_of(stacks)
     assert (shares["asyncpg"], shares["opora"], shares["rest"]) == (0.6, 0.2, 0.2)
