@@ -206,6 +206,27 @@ async def test_words_behind_the_newest_tickets_are_found(desk: Desk, monkeypatch
         assert numbers(await search(desk, tag, product="nobody's")) == []
 
 
+async def test_pages_have_each_ticket_once_while_the_newest_cannot_be_found_yet(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A walk counts what it looked through, and not the tickets that the search does not have yet."""
+    tag, product = made_up(), made_up()
+    opened = [await desk.opened(title=f"{tag} {number}", product=product) for number in range(6)]
+    await settle(desk)
+    await desk.database.fetch(
+        "delete from ticket_search where ticket_id = any($1::uuid[])", [ticket["id"] for ticket in opened[4:]]
+    )
+    monkeypatch.setattr(rules, "FIRST_WALK", 2)
+    monkeypatch.setattr(rules, "SECOND_WALK", 2)
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
+    while cursor.get("cursor") is not None or not seen:
+        page = await search(desk, tag, product=product, limit=2, **cursor)
+        seen += numbers(page)
+        cursor = {"cursor": page["next_cursor"]}
+    assert seen == [ticket["number"] for ticket in reversed(opened[:4])]
+
+
 @pytest.mark.parametrize(
     "text", ["&|!():*<->'\"\\", "-", "'", "a & | !", "\u202e\u0301", "-only", '"unclosed', "OP-", "🙂"]
 )

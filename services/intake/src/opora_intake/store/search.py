@@ -75,16 +75,16 @@ async def walk_newest(
     query = _query(text, f"${len(arguments)}")
     # Without a filter the words' own table is walked by its number.
     is_whole = set(filters) <= {"before_number", "open_only"} and filters.get("open_only") is None
-    listed, joined = ("ticket_search", "") if is_whole else ("tickets", "join ticket_search using (number)")
-    end = f"{where} order by number desc limit {most}"
+    listed = "ticket_search" if is_whole else "tickets join ticket_search using (number)"
+    source = f"{listed} {where} order by number desc limit {most}"
     (row,) = await reader.fetch(
         "with matched as materialized (select id, number from"
-        f" (select ticket_id as id, number, {column} @@ {query} as has from {listed} {joined} {end}) as newest"
+        f" (select ticket_id as id, number, {column} @@ {query} as has from {source}) as newest"
         f" where has order by number desc limit {limit})"
         " select array(select id from matched order by number desc) as ids,"
         " array(select number from matched order by number desc) as numbers,"
         f" case when (select count(*) from matched) < {limit} then"
-        f" (select array[count(*), min(number)] from (select number from {listed} {end}) as newest) end as walked",
+        f" (select array[count(*), min(number)] from (select number from {source}) as newest) end as walked",
         *arguments,
     )
     matches = [Match(ticket_id, number) for ticket_id, number in zip(row["ids"], row["numbers"], strict=True)]
