@@ -157,7 +157,19 @@ def test_dns_servers_are_named_by_address_and_port(entry: str, address: str, por
     assert nameserver(entry) == (address, port)
 
 
-@pytest.mark.parametrize("entry", ["", "dns.example.org", "192.0.2", "192.0.2.53:", "2001:db8::53]:1", "1.2.3.4:5:6"])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "",
+        "dns.example.org",
+        "192.0.2",
+        "192.0.2.53:",
+        "192.0.2.53:0",
+        "192.0.2.53:65536",
+        "2001:db8::53]:1",
+        "1.2.3.4:5:6",
+    ],
+)
 def test_what_is_no_dns_server_is_refused(entry: str) -> None:
     """With what to write instead."""
     with pytest.raises(ValueError, match="write its address"):

@@ -85,12 +85,12 @@ class MailChannel:
         )
 
     def _origin(self) -> Origin | None:
-        servers = self.settings.mail_servers or frozenset()
-        if OURSELVES not in servers:
+        if not self.settings.intake_mail_dkim:
             return None
         from opora_intake.channels.key_records import records_of
 
-        return Origin(servers - {OURSELVES}, records_of(self.settings.intake_mail_dns_servers))
+        believed = (self.settings.mail_servers or frozenset()) - {OURSELVES}
+        return Origin(believed, records_of(self.settings.intake_mail_dns_servers))
 
     @property
     def _recipients(self) -> Recipients:

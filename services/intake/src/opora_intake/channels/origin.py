@@ -20,7 +20,7 @@ KEY_SECONDS = 5.0
 MOST_ASKED = 3
 """Attempts at a letter that end because the DNS does not answer; at the next one the letter counts as unproven."""
 
-_PORT = 53
+_PORT, _LAST_PORT = 53, 65_535
 _SERVER = re.compile(
     r"(?:\[(?P<bracketed>[0-9a-fA-F:.]+)\]|(?P<address>[0-9.]+))(?::(?P<port>[0-9]{1,5}))?|(?P<bare>[0-9a-fA-F:.]+)"
 )
@@ -77,10 +77,12 @@ def nameserver(entry: str) -> tuple[str, int]:
     """
     parts = _SERVER.fullmatch(entry)
     groups = parts.groupdict() if parts is not None else {}
+    host = groups.get("bracketed") or groups.get("bare") or groups.get("address") or ""
+    port = int(groups.get("port") or _PORT)
     try:
-        address = ip_address(groups.get("bracketed") or groups.get("bare") or groups.get("address") or "")
+        address = ip_address(host if 0 < port <= _LAST_PORT else "")
     except ValueError:
         raise ValueError(
             f"{entry!r} is no DNS server: write its address, with :port where it is not 53 ([address]:port for IPv6)"
         ) from None
-    return str(address), int(groups.get("port") or _PORT)
+    return str(address), port
