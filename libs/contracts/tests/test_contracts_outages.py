@@ -46,6 +46,26 @@ def own_kafka() -> Iterator[Kafka]:
         yield own
 
 
+@asynccontextmanager
+async def hanging(kafka: Kafka) -> AsyncIterator[None]:
+    """A broker that hangs while the block runs: in none of its threads, which the kernel stops one after the other."""
+
+    def stands_still() -> bool:
+        threads = Path(f"/proc/{kafka.pid}/task").glob("*/stat")
+        try:
+            # The state stands behind the thread's name, which may have brackets and spaces in it.
+            return all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in threads)
+        except (FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
+            return False
+
+    os.kill(kafka.pid, signal.SIGSTOP)
+    try:
+        await wait_until(stands_still, timeout_seconds=60)
+        yield
+    finally:
+        os.kill(kafka.pid, signal.SIGCONT)
+
+
 async def test_a_broker_without_the_topics_is_not_published_to(own_kafka: Kafka) -> None:
     """A wrong prefix, or a broker that is not Opora's: said at once, and no topic comes into being by asking."""
     with pytest.raises(PublishError, match=r"has no topic strange\.opora\.requests"):
@@ -112,16 +132,13 @@ async def test_an_outcome_that_is_unknown_is_repeated_under_the_same_id(own_kafk
     async with publisher(own_kafka.bootstrap, "frozen.") as open_publisher:
         await open_publisher.publish(ASKED, subject="s", id="before")
         open_publisher._deadline_seconds = 4
-        os.kill(own_kafka.pid, signal.SIGSTOP)
-        try:
+        async with hanging(own_kafka):
             begun = time.monotonic()
             with pytest.raises(
                 PublishError, match=r"not acknowledged within 4 s .*Publish it again with id="
             ) as failed:
                 await open_publisher.publish(ASKED, subject="s")
             assert 4 <= time.monotonic() - begun < 40
-        finally:
-            os.kill(own_kafka.pid, signal.SIGCONT)
         assert failed.value.outcome_unknown
         assert failed.value.event_id is not None
     async with publisher(own_kafka.bootstrap, "frozen.") as open_publisher:
@@ -159,12 +176,9 @@ async def test_a_broker_that_hangs_is_waited_for_and_a_commit_is_bounded(own_kaf
     async with Consumer(own_kafka.bootstrap, TOPIC, group=group, topic_prefix="hung.") as consumer:
         await take(consumer, 1)
         consumer._deadline_seconds = 3
-        os.kill(own_kafka.pid, signal.SIGSTOP)
-        try:
+        async with hanging(own_kafka):
             with pytest.raises(ConsumeError, match=r"did not store how far .* will be given again"):
                 await consumer.commit()
-        finally:
-            os.kill(own_kafka.pid, signal.SIGCONT)
         consumer._deadline_seconds = 30
         await put(own_kafka.bootstrap, f"hung.{TOPIC}", noted(ticket, 2))
         seen: list[str] = []
