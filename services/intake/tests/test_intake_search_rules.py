@@ -1,5 +1,6 @@
 """What queries mean: misspelt words, numbers, excluded words, likeness, markup."""
 
+from math import ceil
 from uuid import uuid4
 
 import pytest
@@ -72,16 +73,44 @@ def test_the_rarest_words_tell_and_common_ones_do_not() -> None:
     assert rules.telling_words({"a": 2, "b": 40}, 100, 100) == ["a", "b"]
 
 
-def test_a_walk_goes_on_while_that_costs_less_than_all_matches() -> None:
-    """A word that the newest tickets often have is walked for, a rare one is asked for, and no walk is without end."""
-    assert rules.next_walk(found=0, wanted=51, walked=1000, left=1_000_000) == 0
-    assert rules.next_walk(found=1, wanted=51, walked=1000, left=1_000_000) == 1500
-    assert rules.next_walk(found=4, wanted=51, walked=4000, left=1_000_000) == 0
-    assert rules.next_walk(found=40, wanted=51, walked=4000, left=1_000_000) == 1650
-    assert rules.next_walk(found=9, wanted=51, walked=2500, left=1_000_000) == rules.MOST_WALKED - 2500
-    assert rules.next_walk(found=9, wanted=51, walked=2500, left=100_000) == 0
-    assert rules.next_walk(found=20, wanted=501, walked=1000, left=1_000_000) == 0
-    assert rules.next_walk(found=50, wanted=51, walked=rules.MOST_WALKED, left=1_000_000) == 0
+def step(found: int, wanted: int, numbers: int, each: float = 1.0, left: int = 1_000_000) -> tuple[int, int]:
+    """How many tickets are walked next, or over how many numbers the index is asked."""
+    told = rules.next_step(found, wanted, numbers=numbers, each=each, lowest=left)
+    return told.walk, 0 if told.walk else left - told.down_to
+
+
+def test_the_index_is_asked_as_far_as_the_rest_is_expected() -> None:
+    """Over whole keys, sixteen times as far as before at most; what is far away is asked for in one."""
+    assert step(found=25, wanted=51, numbers=500, left=8192 * 100) == (0, 8192)
+    assert step(found=25, wanted=51, numbers=500, left=8192 * 100 + 1) == (0, 8193)
+    assert step(found=5, wanted=51, numbers=500, left=8192 * 100 + 100) == (0, 8192 + 100)
+    assert step(found=0, wanted=51, numbers=500, left=8192 * 100) == (0, 8192)
+    assert step(found=0, wanted=51, numbers=10_000, left=8192 * 100) == (0, 20 * 8192)
+    assert step(found=40, wanted=51, numbers=100_000, left=8192 * 100) == (0, 13 * 8192)
+    assert step(found=1, wanted=51, numbers=100_000) == (0, 1_000_000)
+    assert step(found=0, wanted=51, numbers=500, left=700) == (0, 700)
+    assert step(found=0, wanted=51, numbers=500, left=0) == (0, 0)
+
+
+def test_a_walk_goes_on_where_looking_at_each_ticket_costs_less() -> None:
+    """Few tickets match the filters, and the words are common: the index would have all the others as well."""
+    assert step(found=5, wanted=51, numbers=100_000, each=0.005) == (6900, 0)
+    assert step(found=50, wanted=51, numbers=100_000, each=0.005) == (500, 0)
+    assert step(found=0, wanted=51, numbers=100_000, each=0.002) == (3200, 0)
+    assert step(found=0, wanted=51, numbers=100_000, each=0.005)[0] == 0
+    assert step(found=5, wanted=51, numbers=1000, each=0.5)[0] == 0
+
+
+def test_no_search_takes_many_steps() -> None:
+    """Each goes at least as far as all before, whatever was found: a million numbers are behind it in a dozen."""
+    for found in (0, 1, 50):
+        for each in (0.001, 1.0):
+            lowest, steps = 1_000_000 - 500, 0
+            while lowest > 0:
+                told = rules.next_step(found, 51, numbers=1_000_000 - lowest, each=each, lowest=lowest)
+                lowest = lowest - ceil(told.walk / each) if told.walk else told.down_to
+                steps += 1
+            assert steps <= 12
 
 
 def test_rare_words_make_titles_more_alike_than_common_ones() -> None:

@@ -180,30 +180,54 @@ async def test_filters_and_pages_hold_for_searches(desk: Desk) -> None:
     await desk.get("/search", text=tag, cursor="nonsense", status=400)
 
 
-async def test_words_behind_the_newest_tickets_are_found(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A word that few of the newest tickets have is looked up, or walked on for: the page is the same each time."""
+@pytest.mark.parametrize("way", ["walks", "index"])
+async def test_words_behind_the_newest_tickets_are_found(desk: Desk, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """A word that few of the newest tickets have is walked on for, or looked up stretch by stretch: the same page."""
     tag = made_up()
     opened = [await desk.opened(title=f"{tag} {number}") for number in range(6)]
     expected = numbers(await search(desk, tag))
+    assert expected == [ticket["number"] for ticket in reversed(opened)]
     monkeypatch.setattr(rules, "FIRST_WALK", 2)
-    monkeypatch.setattr(rules, "SECOND_WALK", 2)
-    walks: list[int] = []
-    walk = store.walk_newest
+    monkeypatch.setattr(rules, "_COST_OF_A_LOOK", 0 if way == "walks" else 1e9)
+    monkeypatch.setattr(rules, "_AND_LUCK", 0)
+    # Keys are fixed by the indexes; here each stretch ends where it would without them.
+    monkeypatch.setattr(rules, "TOGETHER", 1)
+    monkeypatch.setattr(rules, "_MOST_KEYS", 8192)
+    steps: list[int] = []
+    walk, find = store.walk_newest, store.find_by_words
 
-    async def noted(*given: Any, most: int, **more: Any) -> store.Walked:
-        walks.append(most)
+    async def walked(*given: Any, most: int, **more: Any) -> store.Walked:
+        steps.append(most)
         return await walk(*given, most=most, **more)
 
-    monkeypatch.setattr(store, "walk_newest", noted)
-    for most, steps in ((0, 1), (1_000_000, 2)):
-        monkeypatch.setattr(rules, "MOST_WALKED", most)
-        walks.clear()
-        assert numbers(await search(desk, tag)) == expected == [ticket["number"] for ticket in reversed(opened)]
-        assert len(walks) >= steps
-        assert steps > 1 or walks == [2]
-        assert numbers(await search(desk, tag, limit=4)) == expected[:4]
-        assert numbers(await search(desk, tag, created_from="2020-01-01T00:00:00Z")) == expected
-        assert numbers(await search(desk, tag, product="nobody's")) == []
+    async def found(*given: Any, down_to: int, **more: Any) -> list[rules.Match]:
+        steps.append(-down_to)
+        return await find(*given, down_to=down_to, **more)
+
+    monkeypatch.setattr(store, "walk_newest", walked)
+    monkeypatch.setattr(store, "find_by_words", found)
+    assert numbers(await search(desk, tag)) == expected
+    assert len(steps) >= 3
+    assert steps[0] == 2
+    assert all((step > 0) == (way == "walks") for step in steps[1:] if step)
+    for limit in (1, 3, 4):
+        assert numbers(await search(desk, tag, limit=limit)) == expected[:limit]
+    assert numbers(await search(desk, tag, created_from="2020-01-01T00:00:00Z")) == expected
+    assert numbers(await search(desk, tag, product="nobody's")) == []
+
+
+async def test_the_indexes_of_words_hold_the_key_of_a_stretch(desk: Desk) -> None:
+    """The key that a search asks for is the one that they have: else each match of a word would be fetched."""
+    async with desk.database.transaction() as tx:
+        await tx.execute("create temporary table asked (like ticket_search) on commit drop")
+        for name, column in (("of_title", "title_words"), ("of_all", "all_words")):
+            await tx.execute(f"create index asked_{name} on asked using gin ({column}, ({store._KEY}))")
+            asked, held = [
+                (await tx.fetchval(f"select pg_get_indexdef('{table}_{name}'::regclass)")).partition(" USING ")[2]
+                for table in ("asked", "ticket_search")
+            ]
+            assert asked == held
+            assert f"number / {rules.TOGETHER}" in held
 
 
 async def test_pages_have_each_ticket_once_while_the_newest_cannot_be_found_yet(
@@ -217,7 +241,6 @@ async def test_pages_have_each_ticket_once_while_the_newest_cannot_be_found_yet(
         "delete from ticket_search where ticket_id = any($1::uuid[])", [ticket["id"] for ticket in opened[4:]]
     )
     monkeypatch.setattr(rules, "FIRST_WALK", 2)
-    monkeypatch.setattr(rules, "SECOND_WALK", 2)
     seen: list[str] = []
     cursor: dict[str, str] = {}
     while cursor.get("cursor") is not None or not seen:

@@ -16,18 +16,19 @@ LEAST_LIKENESS = 0.4
 """Of the trigrams of two words, so many in a hundred must be the same for one to be the other misspelt."""
 
 MOST_CORRECTED_WORDS = 5
-FIRST_WALK = 1000
+FIRST_WALK = 500
 """So many of the newest tickets are looked through before anything else is done."""
 
-SECOND_WALK = 2500
-"""So many when the first have shown the words, and not often enough to say how rare they are."""
+TOGETHER = 8192
+"""So many numbers stand under one key in the indexes of words."""
 
-MOST_WALKED = 20_000
-"""And so many in all, before the index of the words is asked for all that have them."""
+_MOST_KEYS = 32
+"""Beyond so many keys it costs less to ask for all that is left."""
 
-_TELLING = 12
-_AND_LUCK = 1.5
-_COST_OF_THE_INDEX, _COST_OF_A_MATCH = 3000, 2.5
+_AND_LUCK, _MOST_GROWTH = 1.5, 16
+_COST_OF_A_LOOK, _COST_OF_A_NUMBER, _COST_OF_A_MATCH = 10.0, 0.03, 12.0
+"""Microseconds: to look at a ticket; to ask the index over one number, and for each ticket there that has the words."""
+
 _FEW = 50
 """Tickets: no word that so few have is a common one."""
 
@@ -42,6 +43,14 @@ class Match:
     ticket_id: UUID
     number: int
     rank: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where a search goes on: `walk` so many tickets, or with 0 ask the index down to this number; 0 is to the end."""
+
+    walk: int
+    down_to: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,21 +138,21 @@ def merged(sources: Sequence[Sequence[Match]], limit: int, *, by_rank: bool) -> 
     return sorted(best.values(), key=key, reverse=True)[:limit]
 
 
-def next_walk(found: int, wanted: int, walked: int, left: int) -> int:
-    """How many more of the newest tickets to look through for words that `found` of `walked` had; 0: use the index.
+def next_step(found: int, wanted: int, *, numbers: int, each: float, lowest: int) -> Step:
+    """How to look further for words that `found` of the tickets had down to the number `lowest`, `numbers` in all.
 
-    The index finds all of the `left` older ones that have the words, however few are wanted, and each costs as much as
-    `_COST_OF_A_MATCH` looks; what was walked before counts in `MOST_WALKED`. Of few that were found not much can be
-    concluded, so first some more are looked at.
+    `each` is the share of numbers whose ticket matches the filters. How often the words were there says how far the
+    rest may be, and what it costs to look at each ticket on the way, or to ask the index for all that have the words,
+    whatever the filters. At least as far again as before, so that ten steps are enough for a thousand times as many;
+    at most sixteen times as far, since of little that was found not much can be concluded.
     """
-    if found == 0:
-        return 0
-    if found < _TELLING and walked < SECOND_WALK:
-        return SECOND_WALK - walked
-    expected, room = walked * (wanted - found) / found, MOST_WALKED - walked
-    if expected > min(room, _COST_OF_THE_INDEX + _COST_OF_A_MATCH * left * found / walked):
-        return 0
-    return ceil(min(room, _AND_LUCK * expected))
+    share = found / (each * numbers)
+    expected = numbers * (wanted - found) / max(1, found)
+    further = ceil(min(max(numbers, _AND_LUCK * expected), _MOST_GROWTH * numbers))
+    if _COST_OF_A_LOOK * each < _COST_OF_A_NUMBER + _COST_OF_A_MATCH * share:
+        return Step(ceil(each * further), 0)
+    down_to = max(0, lowest - further) // TOGETHER * TOGETHER
+    return Step(0, down_to if lowest - down_to <= _MOST_KEYS * TOGETHER else 0)
 
 
 def telling_words(uses: Mapping[str, int], total: int, most_candidates: int) -> list[str]:

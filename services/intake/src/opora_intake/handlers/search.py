@@ -86,23 +86,26 @@ async def _all_sources(
 async def _by_words(
     reader: Reader, text: str, filters: Mapping[str, Any], *, limit: int, sight: Sight, best_first: bool
 ) -> list[Match]:
-    matches: list[Match] = []
-    older, most, seen = filters, rules.FIRST_WALK, 0
-    while most and len(matches) < limit:
-        wanted = limit - len(matches)
-        walked = await store.walk_newest(reader, text, older, limit=wanted, most=most, with_messages=sight.messages)
-        matches += walked.matches
-        if walked.seen < most:
-            break
-        seen += walked.seen
-        older = {**filters, "before_number": walked.lowest}
-        most = rules.next_walk(len(matches), limit, seen, walked.lowest)
-    else:
-        if len(matches) < limit:
-            wanted = limit - len(matches)
-            matches += await store.find_by_words(reader, text, older, limit=wanted, with_messages=sight.messages)
+    """The newest tickets are walked, then whichever costs less: to walk further, or to ask the index over a stretch."""
+    first, sees = rules.FIRST_WALK, sight.messages
+    walked = await store.walk_newest(reader, text, filters, limit=limit, most=first, with_messages=sees)
+    matches, lowest, is_end = list(walked.matches), walked.lowest, walked.seen < first
+    each = walked.seen / (walked.highest - lowest + 1)
+    while len(matches) < limit and not is_end:
+        numbers, wanted = walked.highest - lowest + 1, limit - len(matches)
+        step = rules.next_step(len(matches), limit, numbers=numbers, each=each, lowest=lowest)
+        older = {**filters, "before_number": lowest}
+        if step.walk:
+            further = await store.walk_newest(reader, text, older, limit=wanted, most=step.walk, with_messages=sees)
+            matches += further.matches
+            lowest, is_end = further.lowest, further.seen < step.walk
+        else:
+            matches += await store.find_by_words(
+                reader, text, older, down_to=step.down_to, limit=wanted, with_messages=sees
+            )
+            lowest, is_end = step.down_to, step.down_to == 0
     if best_first and matches:
-        matches = await store.ranked(reader, text, matches, with_messages=sight.messages)
+        matches = await store.ranked(reader, text, matches, with_messages=sees)
         matches.sort(key=lambda match: (match.rank, match.number), reverse=True)
     return matches
 
