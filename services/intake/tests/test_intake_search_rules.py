@@ -94,9 +94,9 @@ def test_the_index_is_asked_as_far_as_the_rest_is_expected() -> None:
 
 def test_a_walk_goes_on_where_looking_at_each_ticket_costs_less() -> None:
     """Few tickets match the filters, and the words are common: the index would have all the others as well."""
-    assert step(found=5, wanted=51, numbers=100_000, each=0.005) == (6900, 0)
-    assert step(found=50, wanted=51, numbers=100_000, each=0.005) == (500, 0)
-    assert step(found=0, wanted=51, numbers=100_000, each=0.002) == (3200, 0)
+    assert step(found=5, wanted=51, numbers=100_000, each=0.005) == (8192, 0)
+    assert step(found=50, wanted=51, numbers=100_000, each=0.005) == (512, 0)
+    assert step(found=0, wanted=51, numbers=100_000, each=0.002) == (4096, 0)
     assert step(found=0, wanted=51, numbers=100_000, each=0.005)[0] == 0
     assert step(found=5, wanted=51, numbers=1000, each=0.5)[0] == 0
 

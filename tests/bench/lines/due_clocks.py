@@ -105,7 +105,7 @@ async def _idle(ground: Ground, databases: dict[int, ServiceDatabase]) -> list[R
 
 
 async def _declare_breaches(ground: Ground, size: int, database: ServiceDatabase) -> Row:
-    count = _ALL_OVERDUE if ground.full else _OVERDUE
+    count = _ALL_OVERDUE if size >= _LARGE else _OVERDUE
     connection = await asyncpg.connect(database.dsn)
     try:
         figures = await alternate(
@@ -171,7 +171,7 @@ async def _detect_breaches(
     ground: Ground, size: int, database: ServiceDatabase, clocks: str = "due clocks"
 ) -> list[Row]:
     """As they fall due: how many a second, and how late."""
-    window = _WHOLE_WINDOW if ground.full else _WINDOW
+    window = _WHOLE_WINDOW if size >= _LARGE else _WINDOW
     count = round(window.total_seconds() * _DUE_A_SECOND)
     intake = await ground.database("intake")
     prefix = f"{clocks.split(maxsplit=1)[0]}{size}."

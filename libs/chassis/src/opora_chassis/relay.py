@@ -213,17 +213,14 @@ class Relay:
         if producer is None:
             raise RuntimeError("the relay sends only while it is open")
         batch = producer.create_batch()
-        for row in rows:
+        for number, _, _, key, value, pairs in rows:
             # Taken apart here, one row at a time: a thousand rows' headers at once keep the garbage collector busy.
-            headers = [(name, value.encode()) for name, value in from_json(row["headers"])]
-            record = {"key": row["key"], "value": row["value"], "timestamp": None, "headers": headers}
-            if batch.append(**record) is None:
+            headers = [(name, text.encode()) for name, text in from_json(pairs, cache_strings="none")]
+            if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
                 await self._flush(batch, topic, partition)
                 batch = producer.create_batch()
-                if batch.append(**record) is None:
-                    raise RuntimeError(
-                        f"outbox row {row['id']} is larger than the largest batch ({_BATCH_BYTES} bytes)"
-                    )
+                if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+                    raise RuntimeError(f"outbox row {number} is larger than the largest batch ({_BATCH_BYTES} bytes)")
         await self._flush(batch, topic, partition)
 
     async def _flush(self, batch: Any, topic: str, partition: int) -> None:

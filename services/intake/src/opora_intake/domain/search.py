@@ -47,7 +47,10 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where a search goes on: `walk` so many tickets, or with 0 ask the index down to this number; 0 is to the end."""
+    """Where a search goes on: `walk` so many tickets, a power of two, or with 0 ask the index down to this number.
+
+    Down to 0 is to the end.
+    """
 
     walk: int
     down_to: int
@@ -150,7 +153,7 @@ def next_step(found: int, wanted: int, *, numbers: int, each: float, lowest: int
     expected = numbers * (wanted - found) / max(1, found)
     further = ceil(min(max(numbers, _AND_LUCK * expected), _MOST_GROWTH * numbers))
     if _COST_OF_A_LOOK * each < _COST_OF_A_NUMBER + _COST_OF_A_MATCH * share:
-        return Step(ceil(each * further), 0)
+        return Step(1 << ceil(each * further).bit_length(), 0)
     down_to = max(0, lowest - further) // TOGETHER * TOGETHER
     return Step(0, down_to if lowest - down_to <= _MOST_KEYS * TOGETHER else 0)
 

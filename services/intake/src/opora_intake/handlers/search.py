@@ -92,18 +92,20 @@ async def _by_words(
     matches, lowest, is_end = list(walked.matches), walked.lowest, walked.seen < first
     each = walked.seen / (walked.highest - lowest + 1)
     while len(matches) < limit and not is_end:
-        numbers, wanted = walked.highest - lowest + 1, limit - len(matches)
+        numbers = walked.highest - lowest + 1
         step = rules.next_step(len(matches), limit, numbers=numbers, each=each, lowest=lowest)
         older = {**filters, "before_number": lowest}
+        # Up to a whole page each time, whatever is there already: one statement to prepare, not one for each rest.
         if step.walk:
-            further = await store.walk_newest(reader, text, older, limit=wanted, most=step.walk, with_messages=sees)
+            further = await store.walk_newest(reader, text, older, limit=limit, most=step.walk, with_messages=sees)
             matches += further.matches
             lowest, is_end = further.lowest, further.seen < step.walk
         else:
             matches += await store.find_by_words(
-                reader, text, older, down_to=step.down_to, limit=wanted, with_messages=sees
+                reader, text, older, down_to=step.down_to, limit=limit, with_messages=sees
             )
             lowest, is_end = step.down_to, step.down_to == 0
+    matches = matches[:limit]
     if best_first and matches:
         matches = await store.ranked(reader, text, matches, with_messages=sees)
         matches.sort(key=lambda match: (match.rank, match.number), reverse=True)
