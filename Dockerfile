@@ -13,11 +13,13 @@ RUN python -m pip install --quiet --require-hashes --no-deps --only-binary=:all:
 FROM build AS packages
 COPY deploy/requirements.lock ./
 # dkimpy is released as source only; setuptools, which builds it, is in the bootstrap.lock.
-# Some packages bring their own tests, which nobody runs here, and pygments the colours of languages that no command shows.
+# Some packages bring their own tests, which nobody runs here, or the sources and stubs of what they have compiled, and
+# pygments the colours of languages that no command shows.
 RUN uv pip install --quiet --no-deps --require-hashes --only-binary=:all: --compile-bytecode \
         --no-binary=dkimpy --no-build-isolation-package=dkimpy --target /opt/opora/packages -r requirements.lock \
     && rm -rf /opt/opora/packages/bin /opt/opora/packages/share \
     && find /opt/opora/packages -type d \( -name test -o -name tests \) -prune -exec rm -rf {} + \
+    && find /opt/opora/packages -type f \( -name '*.c' -o -name '*.p[yx][xdi]' \) -delete \
     && find /opt/opora/packages/pygments/lexers -type f \
         ! -name '__init__*' ! -name '_mapping*' ! -name 'special*' ! -name 'python*' ! -name 'data*' -delete
 
