@@ -149,6 +149,15 @@ def test_time_alone_warns_and_breaches_with_the_time_of_detection() -> None:
     assert [each.sequence for each in (*assigned.events, *warned.events, *late.events)] == [2, 3]
 
 
+def test_nothing_is_detected_before_it_was_judged() -> None:
+    """`now` is when the transaction began; it may have waited before it read the evidence."""
+    late = advance(opened(agreed()).case, [], agreed(), judged_at=after(4.5), now=after(3.9))
+    breach = said(late)[-1]
+    assert isinstance(breach, SlaBreached)
+    assert (breach.detected_at, breach.used_seconds) == (after(4.5), 4.5 * HOUR)
+    assert {each.time for each in late.events} == {after(4.5)}
+
+
 def test_a_step_of_the_ladder_says_whom_to_tell() -> None:
     """The level, the repetition and the audience of the agreement, before the breach and after it."""
     ladder = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from opora_contracts.vocabulary import AuthorKind, Channel, Evidence, Outcome, R
 from opora_embedded.testing import KafkaServer
 from opora_sla.agreement import DEFAULT_AGREEMENT_ID, DEFAULT_DOCUMENT
 from opora_sla.app import SERVICE
+from opora_sla.timers import judge_due
 
 RESOLUTION_ONLY: dict[str, Any] = {
     "name": "Four hours",
@@ -112,6 +113,25 @@ async def test_a_breach_waits_for_the_watermark_and_is_declared_once_by_two_time
     assert told[2].time == breach.detected_at
     assert [event.type for event in answered] == ["sla.started", "sla.warning", "sla.met"]
     assert [each["ticket_id"] for each in listed["items"]] == [str(late)]
+
+
+async def test_timers_that_stood_still_in_their_transaction_detect_no_breach_before_its_due_date(sla: Any) -> None:
+    """The transaction began a minute before the due date; what it reads is complete until a second after it."""
+    async with sla(roles=frozenset({"serve", "consume", "relay"})) as desk:
+        await promise_four_hours(desk)
+        now = (await desk.database.now() - desk.at(0)) / timedelta(hours=1)
+        due = now + 1 / 60
+        ticket_id = await desk.create(due - 4, external_source="log")
+        await desk.taken_in(ticket_id)
+        async with desk.database.transaction() as tx:
+            assert tx.now < desk.at(due)
+            await desk.mark(due + 1 / 3_600)
+            assert await judge_due(tx, desk.service.platform.clock) == 1
+        breach = (await desk.told(ticket_id, 3))[2].data
+
+    assert isinstance(breach, SlaBreached)
+    assert breach.due_at == desk.at(due)
+    assert breach.detected_at == desk.at(due + 1 / 3_600)
 
 
 async def test_without_news_a_breach_is_declared_with_incomplete_evidence_and_corrected_later(sla: Any) -> None:

@@ -61,14 +61,16 @@ def advance(
     """Take in the events, judge, and say what is new, each step once.
 
     Judged is at `judged_at`, the last event's time or the case's last judgement, whichever is latest. A live fact's
-    `time` and `detected_at` are `now`. History speaks in its own time: there both are the instant at which the step
-    happened, so that the same history says the same in however many batches it comes.
+    `time` and `detected_at` are `now`, or that, where evidence read since then reaches further. History speaks in its
+    own time: there both are the instant at which the step happened, so that the same history says the same in however
+    many batches it comes.
 
     Raises ValueError when the case's history is needed and was not read.
     """
     arrived = [case_fact(event) for event in new_events]
     new_facts = tuple(fact for fact in arrived if fact.is_kept)
     judged_at = max(judged_at, case.judged_at, *(fact.at for fact in arrived))
+    now = max(now, judged_at)  # who stood still after its transaction had begun may read evidence that is newer
     facts = new_facts if case.history is None else case.history.facts + new_facts
     if case.waypoint is not None and not needs_history(case, new_events):
         walk = Walk(
